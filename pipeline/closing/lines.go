@@ -1,0 +1,220 @@
+package closing
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/shopspring/decimal"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/rating"
+)
+
+// lines makes the lines of the bill for a period from what is pending, without the rounding line,
+// and moves the pending units into the months they belong to.
+func (a *Account) lines(cat *catalog.Catalog, period billing.Period) ([]billing.BillLine, error) {
+	lines, err := a.postpaidLines(cat, period)
+	if err != nil {
+		return nil, err
+	}
+	lines = append(lines, a.coveredLines(cat)...)
+	return append(lines, a.uncoveredLines(cat)...), nil
+}
+
+// postpaidLines charges, for every tag and month with new units, what everything known of that
+// month costs less what earlier bills charged for it (B19).
+func (a *Account) postpaidLines(
+	cat *catalog.Catalog, period billing.Period,
+) ([]billing.BillLine, error) {
+	var lines []billing.BillLine
+	pending := a.Pending.Postpaid
+	for len(pending) > 0 {
+		tag, month, n := pending[0].Tag, pending[0].Day.Month(), 1
+		for n < len(pending) && pending[n].Tag == tag && pending[n].Day.Month() == month {
+			n++
+		}
+		fresh, err := a.freshUnits(cat, pending[:n])
+		if err != nil {
+			return nil, err
+		}
+		u := a.monthUsage(tag, month)
+		lines = append(lines, a.chargeMonth(cat, period, u, fresh)...)
+		pending = pending[n:]
+	}
+	return lines, nil
+}
+
+// freshUnits gives units their price lists, one entry a day.
+func (a *Account) freshUnits(cat *catalog.Catalog, counts []DayCount) ([]BilledUnits, error) {
+	fresh := make([]BilledUnits, 0, len(counts))
+	for _, c := range counts {
+		prices, ok := a.pricesFor(cat, c.Tag, c.Day)
+		if !ok {
+			return nil, fmt.Errorf("tag %s has no price for cohort %s on %s; "+
+				"add a price list to the catalogue", c.Tag, a.Cohort, c.Day)
+		}
+		fresh = append(fresh, BilledUnits{Day: c.Day, Quantity: c.Quantity, Prices: prices})
+	}
+	return fresh, nil
+}
+
+// monthUsage finds or makes the usage of a tag and month, keeping the list in order.
+func (a *Account) monthUsage(tag catalog.TagID, month billing.Month) *MonthUsage {
+	i, found := slices.BinarySearchFunc(a.Months, MonthUsage{Tag: tag, Month: month},
+		func(x, y MonthUsage) int {
+			return cmp.Or(cmp.Compare(x.Tag, y.Tag), cmp.Compare(x.Month, y.Month))
+		})
+	if !found {
+		a.Months = slices.Insert(a.Months, i, MonthUsage{Tag: tag, Month: month})
+	}
+	return &a.Months[i]
+}
+
+// monthCharge is the state of charging one tag and month on one bill.
+type monthCharge struct {
+	cat    *catalog.Catalog
+	usage  *MonthUsage
+	before int            // how many of usage.Units earlier bills charged
+	rated  []rating.Rated // of all units at the quantity now reached
+	total  int64          // the month's postpaid quantity now
+}
+
+func (a *Account) chargeMonth(
+	cat *catalog.Catalog, period billing.Period, u *MonthUsage, fresh []BilledUnits,
+) []billing.BillLine {
+	mc := monthCharge{cat: cat, usage: u, before: len(u.Units)}
+	u.Units = append(u.Units, fresh...)
+	units := make([]rating.Units, len(u.Units))
+	for i := range u.Units {
+		x := &u.Units[i]
+		units[i] = rating.Units{Day: x.Day, Quantity: x.Quantity, Prices: &x.Prices}
+		mc.total += x.Quantity
+	}
+	mc.rated = rating.Month(units, rating.Bound(cat.Settings.TierLowerBound))
+	lines := mc.adjustment(nil)
+	for i := mc.before; i < len(u.Units); {
+		p := billing.PeriodOf(a.Cycle, u.Units[i].Day)
+		j := i
+		for j < len(u.Units) && p.Has(u.Units[j].Day) {
+			j++
+		}
+		lines = append(lines, mc.usageLine(i, j, p, p == period))
+		i = j
+	}
+	for i := range u.Units {
+		u.Units[i].Charged = mc.rated[i].Amount
+	}
+	return lines
+}
+
+// adjustment is the change in the price of units that earlier bills charged.
+func (mc *monthCharge) adjustment(lines []billing.BillLine) []billing.BillLine {
+	now, was := decimal.Zero, decimal.Zero
+	for i := 0; i < mc.before; i++ {
+		now = now.Add(mc.rated[i].Amount)
+		was = was.Add(mc.usage.Units[i].Charged)
+	}
+	diff := now.Sub(was)
+	if diff.IsZero() {
+		return lines
+	}
+	l := mc.line(billing.TierAdjustmentLine, mc.usage.Month.String())
+	l.Amount = diff
+	l.Explain = append(mc.monthSteps(), billing.Step{Rule: "B19", Text: fmt.Sprintf(
+		"units on earlier bills: %s at the price now reached, less %s charged for them = %s",
+		now, was, diff)})
+	l.Explain = append(l.Explain, mc.unitSteps(0, mc.before)...)
+	return append(lines, l)
+}
+
+// usageLine charges the units [i, j), which all lie in period p.
+func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.BillLine {
+	kind := billing.UsageLine
+	if !own {
+		kind = billing.LateUsageLine
+	}
+	l := mc.line(kind, p.String())
+	var prices []decimal.Decimal
+	for k := i; k < j; k++ {
+		l.Quantity += mc.usage.Units[k].Quantity
+		l.Amount = l.Amount.Add(mc.rated[k].Amount)
+		for _, piece := range mc.rated[k].Pieces {
+			prices = append(prices, piece.UnitPrice)
+			if piece.Unpublished && !slices.Contains(l.Flags, billing.FlagContractPriceMissing) {
+				l.Flags = append(l.Flags, billing.FlagContractPriceMissing)
+			}
+		}
+	}
+	l.UnitPrice = onlyPrice(prices)
+	l.Explain = append(mc.monthSteps(), mc.unitSteps(i, j)...)
+	return l
+}
+
+func (mc *monthCharge) line(kind billing.LineKind, period string) billing.BillLine {
+	tag := mc.usage.Tag
+	return billing.BillLine{
+		Kind: kind, Tag: string(tag), TagName: mc.cat.TagName(tag), Period: period,
+	}
+}
+
+// onlyPrice is the one price of a line's units, or nil where they have several.
+func onlyPrice(prices []decimal.Decimal) *decimal.Decimal {
+	for _, p := range prices[1:] {
+		if !p.Equal(prices[0]) {
+			return nil
+		}
+	}
+	return &prices[0]
+}
+
+func (a *Account) coveredLines(cat *catalog.Catalog) []billing.BillLine {
+	var lines []billing.BillLine
+	for _, c := range a.Pending.Covered {
+		period := billing.PeriodOf(a.Cycle, c.Day).String()
+		same := func(l billing.BillLine) bool {
+			return l.Tag == string(c.Tag) && l.Period == period && l.PackageID == c.PackageID
+		}
+		if i := slices.IndexFunc(lines, same); i >= 0 {
+			lines[i].Quantity += c.Quantity
+			continue
+		}
+		lines = append(lines, billing.BillLine{
+			Kind: billing.CoveredLine, Tag: string(c.Tag), TagName: cat.TagName(c.Tag),
+			Period: period, Quantity: c.Quantity, PackageID: c.PackageID,
+			UnitPrice: &decimal.Decimal{},
+		})
+	}
+	for i := range lines {
+		a.explainCovered(cat, &lines[i])
+	}
+	return lines
+}
+
+func (a *Account) uncoveredLines(cat *catalog.Catalog) []billing.BillLine {
+	var lines []billing.BillLine
+	for _, c := range a.Pending.Uncovered {
+		period := billing.PeriodOf(a.Cycle, c.Day).String()
+		if n := len(lines); n > 0 && lines[n-1].Tag == string(c.Tag) && lines[n-1].Period == period {
+			lines[n-1].Quantity += c.Quantity
+			continue
+		}
+		lines = append(lines, billing.BillLine{
+			Kind: billing.UncoveredLine, Tag: string(c.Tag), TagName: cat.TagName(c.Tag),
+			Period: period, Quantity: c.Quantity, UnitPrice: &decimal.Decimal{},
+			Explain: []billing.Step{{Rule: "B13", Text: "postpaid was switched off when these " +
+				"calls were made and no package covered them; they are counted, never charged"}},
+		})
+	}
+	return lines
+}
+
+// sortLines orders lines by kind, tag, period and package.
+func sortLines(lines []billing.BillLine) {
+	rank := func(k billing.LineKind) int { return slices.Index(billing.LineKinds[:], k) }
+	slices.SortStableFunc(lines, func(a, b billing.BillLine) int {
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(a.Tag, b.Tag),
+			cmp.Compare(a.Period, b.Period), cmp.Compare(a.PackageID, b.PackageID))
+	})
+}
