@@ -1,0 +1,168 @@
+package kafkalog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// The codec numbers of a batch's attributes.
+const (
+	codecNone = iota
+	codecGzip
+	codecSnappy
+	codecLZ4
+	codecZstd
+)
+
+var errTooLarge = fmt.Errorf("batch decompresses to more than %d bytes", batchBytesMax)
+
+// decompress gives the records' bytes. The result is new memory, since records alias it, except
+// without compression, where it is the payload itself.
+func decompress(codec int16, payload []byte) ([]byte, error) {
+	var out []byte
+	var err error
+	switch codec {
+	case codecNone:
+		return payload, nil
+	case codecGzip:
+		out, err = gunzip(payload)
+	case codecSnappy:
+		out, err = unsnappy(payload)
+	case codecLZ4:
+		out, err = unlz4(payload)
+	case codecZstd:
+		out, err = unzstd(payload)
+	default:
+		return nil, fmt.Errorf("batch has unknown compression %d", codec)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decompress %s: %w", codecName(codec), err)
+	}
+	return out, nil
+}
+
+func codecName(codec int16) string {
+	return [...]string{"none", "gzip", "snappy", "lz4", "zstd", "5", "6", "7"}[codec&7]
+}
+
+// The readers below hold windows and tables of up to some hundred KiB, so they are kept.
+var (
+	gzipReaders sync.Pool
+	lz4Readers  = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
+	zstdReader  = sync.OnceValues(func() (*zstd.Decoder, error) {
+		return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(batchBytesMax),
+			zstd.WithDecoderConcurrency(0))
+	})
+)
+
+// readBounded reads r whole. It begins with a guess of four times the compressed size, the usual
+// ratio for JSON in a batch, and grows only as bytes arrive, so that a small batch cannot make
+// it allocate much.
+func readBounded(r io.Reader, compressed int) ([]byte, error) {
+	var out bytes.Buffer
+	out.Grow(min(4*compressed, batchBytesMax) + bytes.MinRead)
+	n, err := out.ReadFrom(io.LimitReader(r, batchBytesMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > batchBytesMax {
+		return nil, errTooLarge
+	}
+	return out.Bytes(), nil
+}
+
+func gunzip(b []byte) ([]byte, error) {
+	r, _ := gzipReaders.Get().(*gzip.Reader)
+	if r == nil {
+		r = new(gzip.Reader)
+	}
+	defer gzipReaders.Put(r)
+	if err := r.Reset(bytes.NewReader(b)); err != nil {
+		return nil, err
+	}
+	return readBounded(r, len(b))
+}
+
+func unlz4(b []byte) ([]byte, error) {
+	r := lz4Readers.Get().(*lz4.Reader)
+	defer lz4Readers.Put(r)
+	r.Reset(bytes.NewReader(b))
+	return readBounded(r, len(b))
+}
+
+func unzstd(b []byte) ([]byte, error) {
+	d, err := zstdReader()
+	if err != nil {
+		return nil, err
+	}
+	out, err := d.DecodeAll(b, nil)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out) > batchBytesMax {
+		return nil, errTooLarge
+	}
+	return out, err
+}
+
+// xerialMagic begins the framing that the Java client puts around snappy blocks.
+var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+const xerialHeaderSize = 16
+
+// unsnappy reads a bare block (librdkafka, franz-go) or the Java client's frames.
+func unsnappy(b []byte) ([]byte, error) {
+	if !bytes.HasPrefix(b, xerialMagic) {
+		return snappyBlock(nil, b)
+	}
+	if len(b) < xerialHeaderSize {
+		return nil, errShort
+	}
+	var out []byte
+	for b = b[xerialHeaderSize:]; len(b) > 0; {
+		if len(b) < 4 {
+			return nil, errShort
+		}
+		n := int64(binary.BigEndian.Uint32(b))
+		if n > int64(len(b)-4) {
+			return nil, errShort
+		}
+		var err error
+		if out, err = snappyBlock(out, b[4:4+n]); err != nil {
+			return nil, err
+		}
+		b = b[4+n:]
+	}
+	return out, nil
+}
+
+// snappyRatioMax is above what the format can reach (64 bytes from a copy of 3 bytes), so that a
+// claimed length is believed only when the block could hold it.
+const snappyRatioMax = 32
+
+func snappyBlock(out, block []byte) ([]byte, error) {
+	n, err := snappy.DecodedLen(block)
+	if err != nil {
+		return nil, err
+	}
+	if n > batchBytesMax-len(out) {
+		return nil, errTooLarge
+	}
+	if n > snappyRatioMax*len(block) {
+		return nil, fmt.Errorf("block of %d bytes claims %d", len(block), n)
+	}
+	part, err := snappy.Decode(nil, block)
+	if err != nil {
+		return nil, err
+	}
+	if out == nil {
+		return part, nil
+	}
+	return append(out, part...), nil
+}
