@@ -1,0 +1,12 @@
+// Package schemas embeds the project's data files: product catalogues and their examples. It holds
+// nothing else and decides nothing; what the files mean is said in README.md and by their readers.
+package schemas
+
+import _ "embed"
+
+//go:embed faceid/catalog.yaml
+var faceIDCatalog []byte
+
+// FaceIDCatalog is schemas/faceid/catalog.yaml, the catalogue used where none is named. The caller
+// must not change the bytes.
+func FaceIDCatalog() []byte { return faceIDCatalog }
