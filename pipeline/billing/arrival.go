@@ -24,7 +24,8 @@ func (a Arrival) Compare(b Arrival) int {
 	)
 }
 
-// Place is the record's address in the log as topic/partition/offset.
-func (a Arrival) Place() string {
-	return a.Topic + "/" + strconv.Itoa(int(a.Partition)) + "/" + strconv.FormatInt(a.Offset, 10)
-}
+// Log names the partition that the record stands in, as topic/partition.
+func (a Arrival) Log() string { return a.Topic + "/" + strconv.Itoa(int(a.Partition)) }
+
+// Place is the record's address as topic/partition/offset.
+func (a Arrival) Place() string { return a.Log() + "/" + strconv.FormatInt(a.Offset, 10) }

@@ -42,3 +42,6 @@ func (i Instant) In(zone *time.Location) string {
 
 // String gives the RFC 3339 text in UTC.
 func (i Instant) String() string { return i.In(time.UTC) }
+
+// Duration gives a length of time, kept in the unit of Instant, as a time.Duration.
+func (i Instant) Duration() time.Duration { return time.Duration(i) * time.Microsecond }

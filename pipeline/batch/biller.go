@@ -1,0 +1,358 @@
+// Package batch is the whole pipeline over records in memory: decode, who is who, one call once,
+// closing after closing. `tollstream bill` runs it over files, and the tests of the stream compare
+// their bills with its bills. It uses the same kernel as the stream (decode, accounts, claim,
+// closing); what it replaces is only where records come from and where results go. It does no I/O.
+package batch
+
+import (
+	"cmp"
+	"slices"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/claim"
+	"tollstream/pipeline/closing"
+	"tollstream/pipeline/decode"
+	"tollstream/pipeline/tagging"
+)
+
+// Kind says which of the two input topics a record is of.
+type Kind uint8
+
+// The two kinds of input. Events come first among records of one instant.
+const (
+	EventRecord Kind = iota
+	CallRecord
+)
+
+// Record is one input record with its place in the arrival order.
+type Record struct {
+	Kind    Kind
+	Value   []byte
+	Object  *decode.Object // the parsed value, nil when it was not looked at yet
+	Arrival billing.Arrival
+}
+
+// Quarantined is a record that was refused or has to wait, with the reason.
+type Quarantined struct {
+	Arrival billing.Arrival
+	Value   []byte
+	Refusal billing.Refusal
+}
+
+// Output is everything that a run produced, in the order of the contract.
+type Output struct {
+	Bills       []*billing.Bill
+	Status      []billing.StatusChange
+	Ledger      []billing.LedgerEntry
+	Quarantined []Quarantined
+	Books       map[string]*Books // by topic/partition
+	Conflicts   int64
+}
+
+// Books counts what became of a partition's records (B21); Read is counted on its own.
+type Books struct{ Read, Charged, Free, Duplicate, Quarantined, Waiting, Events int64 }
+
+// pooled is a call id that no closing has taken yet, with its copies in arrival order.
+type pooled struct{ copies []*billing.CallRecord }
+
+// Biller runs closings over records. Records are given in arrival order.
+type Biller struct {
+	cat      *catalog.Catalog
+	calls    *decode.Calls
+	events   *decode.Events
+	registry *accounts.Registry
+	accounts map[string]*closing.Account
+	ids      []string // of accounts, sorted
+	pool     map[string]*pooled
+	taken    map[string]*billing.CallRecord
+	values   map[billing.Arrival][]byte // of records that are in quarantine or may come to be
+	refused  map[billing.Arrival]billing.Refusal
+	out      Output
+}
+
+// New makes a biller for a catalogue.
+func New(cat *catalog.Catalog) *Biller {
+	return &Biller{
+		cat: cat, calls: decode.NewCalls(cat), events: decode.NewEvents(cat),
+		registry: accounts.New(), accounts: map[string]*closing.Account{},
+		pool: map[string]*pooled{}, taken: map[string]*billing.CallRecord{},
+		values: map[billing.Arrival][]byte{}, refused: map[billing.Arrival]billing.Refusal{},
+		out: Output{Books: map[string]*Books{}},
+	}
+}
+
+// Run closes every nominal close time up to and including until, over records in arrival order. A
+// record that arrives at or after a close time is beyond that closing's barrier. Progress, which
+// may be nil, hears how many records are behind the current barrier.
+func Run(
+	cat *catalog.Catalog, records []Record, until billing.Instant, progress func(int),
+) (*Output, error) {
+	b := New(cat)
+	n := 0
+	if len(records) > 0 {
+		last := closing.LastMomentBy(cat, until)
+		m := closing.LastMomentBy(cat, records[0].Arrival.Appended)
+		for m = closing.MomentOf(cat, m.Day+1); m.At <= last.At; {
+			for n < len(records) && records[n].Arrival.Appended < m.At {
+				b.Add(&records[n])
+				n++
+			}
+			if progress != nil {
+				progress(n)
+			}
+			if err := b.Close(m); err != nil {
+				return nil, err
+			}
+			m = closing.MomentOf(cat, m.Day+1)
+		}
+	}
+	for n < len(records) && records[n].Arrival.Appended <= until {
+		b.Add(&records[n])
+		n++
+	}
+	return b.finish(until), nil
+}
+
+// Add takes in one record. Its effect on bills waits for the next closing.
+func (b *Biller) Add(r *Record) {
+	books := b.books(r.Arrival)
+	books.Read++
+	o := decode.Object{}
+	var refusal *billing.Refusal
+	if r.Object != nil {
+		o = *r.Object
+	} else if o, refusal = decode.ParseObject(r.Value); refusal != nil {
+		b.quarantine(r.Arrival, r.Value, refusal)
+		return
+	}
+	if r.Kind == EventRecord {
+		b.addEvent(r, o)
+		return
+	}
+	rec, refusal := b.calls.FromObject(o, r.Arrival)
+	if refusal != nil {
+		b.quarantine(r.Arrival, r.Value, refusal)
+		return
+	}
+	b.values[r.Arrival] = r.Value
+	p := b.pool[rec.CallID]
+	if p == nil {
+		p = &pooled{}
+		b.pool[rec.CallID] = p
+	}
+	p.copies = append(p.copies, &rec)
+}
+
+func (b *Biller) addEvent(r *Record, o decode.Object) {
+	ev, refusal := b.events.FromObject(o, r.Arrival)
+	if refusal != nil {
+		b.quarantine(r.Arrival, r.Value, refusal)
+		return
+	}
+	b.values[r.Arrival] = r.Value
+	for _, d := range b.registry.Admit(b.cat, ev) {
+		b.decided(d)
+	}
+}
+
+// decided lets an event's verdict take effect.
+func (b *Biller) decided(d accounts.Decision) {
+	at := d.Event.Arrival
+	switch d.Verdict {
+	case accounts.Accepted:
+		delete(b.refused, at)
+		if d.Event.Type == billing.AccountOpened {
+			b.open(d.Event)
+			return
+		}
+		missed := closing.LastMomentBy(b.cat, at.Appended)
+		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missed)
+	case accounts.Waiting:
+		b.refused[at] = billing.Refusal{Reason: billing.UnknownAccount,
+			Detail: "account " + d.Event.AccountID + " is not open"}
+	case accounts.Refused:
+		b.refused[at] = *d.Refusal
+	case accounts.Repeated:
+		delete(b.refused, at)
+		b.books(at).Duplicate++
+	}
+}
+
+func (b *Biller) open(ev billing.AccountEvent) {
+	b.accounts[ev.AccountID] = closing.Open(b.cat, ev)
+	i, _ := slices.BinarySearch(b.ids, ev.AccountID)
+	b.ids = slices.Insert(b.ids, i, ev.AccountID)
+}
+
+func (b *Biller) quarantine(at billing.Arrival, value []byte, r *billing.Refusal) {
+	b.values[at] = value
+	b.refused[at] = *r
+}
+
+func (b *Biller) books(at billing.Arrival) *Books {
+	key := at.Log()
+	if b.out.Books[key] == nil {
+		b.out.Books[key] = &Books{}
+	}
+	return b.out.Books[key]
+}
+
+// Close runs one closing for every account.
+func (b *Biller) Close(m closing.Moment) error {
+	byAccount := b.claims(m)
+	for _, id := range b.ids {
+		a := b.accounts[id]
+		calls := byAccount[id]
+		if len(calls) == 0 && a.Idle(m) {
+			continue
+		}
+		slices.SortFunc(calls, func(x, y closing.Call) int {
+			return billing.CompareCalls(&x.CallRecord, &y.CallRecord)
+		})
+		r, err := closing.Close(b.cat, a, m, calls)
+		if err != nil {
+			return err
+		}
+		b.keep(&r)
+	}
+	return nil
+}
+
+// claims finds the calls of closed days that no closing has taken, by main account (B4, B10).
+func (b *Biller) claims(m closing.Moment) map[string][]closing.Call {
+	byAccount := map[string][]closing.Call{}
+	for id, p := range b.pool { // sorted by account and call below and in Close
+		copies := b.judge(p.copies)
+		win := claim.Winner(copies)
+		if win < 0 || billing.DayOf(copies[win].Record.OccurredAt, b.cat.Settings.Zone) > m.Day {
+			continue
+		}
+		w := &copies[win]
+		if taken, done := b.taken[id]; done {
+			b.duplicates(p, taken)
+			delete(b.pool, id)
+			continue
+		}
+		if b.registry.Voided(w.Main, id) {
+			continue
+		}
+		b.taken[id] = w.Record
+		byAccount[w.Main] = append(byAccount[w.Main], w.Call())
+		b.duplicates(p, w.Record)
+		delete(b.pool, id)
+	}
+	return byAccount
+}
+
+// duplicates counts the copies of a taken call that did not count, and how many of them differ.
+func (b *Biller) duplicates(p *pooled, winner *billing.CallRecord) {
+	for _, c := range p.copies {
+		if c == winner {
+			delete(b.values, c.Arrival)
+			continue
+		}
+		b.copies(c, winner)
+	}
+}
+
+func (b *Biller) copies(c, winner *billing.CallRecord) {
+	judged := b.judge([]*billing.CallRecord{c})
+	if r := judged[0].Refusal; r != nil {
+		b.refused[c.Arrival] = *r
+		return
+	}
+	delete(b.values, c.Arrival)
+	b.books(c.Arrival).Duplicate++
+	if !c.SameBilling(winner) {
+		b.out.Conflicts++
+	}
+}
+
+// judge resolves copies to their accounts and tags them by this closing's catalogue (B26).
+func (b *Biller) judge(records []*billing.CallRecord) []claim.Copy {
+	copies := make([]claim.Copy, len(records))
+	for i, rec := range records {
+		c := &copies[i]
+		c.Record = rec
+		main, known := b.registry.Main(rec.AccountID)
+		if !known {
+			c.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
+				Detail: "account " + rec.AccountID + " is not open"}
+			continue
+		}
+		c.Main = main
+		account := b.accounts[main]
+		c.Judgement = tagging.Judge(b.cat, b.cat.Cohort(account.Cohort), rec)
+		day := billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)
+		switch {
+		case c.Judgement.NoTag != "":
+			c.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: c.Judgement.NoTag}
+		case account.ClosedFor != nil && day >= *account.ClosedFor:
+			c.Refusal = &billing.Refusal{Reason: billing.AccountIsClosed,
+				Detail: "account " + main + " bills no calls from " + account.ClosedFor.String()}
+		}
+	}
+	return copies
+}
+
+func (b *Biller) keep(r *closing.Result) {
+	if r.Bill != nil {
+		b.out.Bills = append(b.out.Bills, r.Bill)
+	}
+	b.out.Status = append(b.out.Status, r.Status...)
+	b.out.Ledger = append(b.out.Ledger, r.Ledger...)
+	for i := range r.Taken {
+		books := b.books(r.Taken[i].Call.Arrival)
+		if r.Taken[i].Outcome == closing.Free {
+			books.Free++
+		} else {
+			books.Charged++
+		}
+	}
+	for _, e := range r.Refused {
+		b.refused[e.Event.Arrival] = e.Refusal
+	}
+}
+
+// finish adds the outlook of the statuses and lists what is in quarantine.
+func (b *Biller) finish(until billing.Instant) *Output {
+	for _, id := range b.ids {
+		b.out.Status = append(b.out.Status,
+			b.accounts[id].Outlook(until, b.cat.Settings.SuspendAfter)...)
+	}
+	slices.SortStableFunc(b.out.Status, func(x, y billing.StatusChange) int {
+		return cmp.Or(cmp.Compare(x.EffectiveAt, y.EffectiveAt),
+			cmp.Compare(x.AccountID, y.AccountID))
+	})
+	for _, p := range b.pool { // sorted below
+		b.leftOver(p)
+	}
+	for at, r := range b.refused { // sorted below
+		b.out.Quarantined = append(b.out.Quarantined,
+			Quarantined{Arrival: at, Value: b.values[at], Refusal: r})
+		if r.Reason == billing.UnknownAccount {
+			b.books(at).Waiting++
+		} else {
+			b.books(at).Quarantined++
+		}
+	}
+	slices.SortFunc(b.out.Quarantined, func(x, y Quarantined) int {
+		return x.Arrival.Compare(y.Arrival)
+	})
+	return &b.out
+}
+
+// leftOver sorts the copies of a call that no closing took into quarantine and waiting.
+func (b *Biller) leftOver(p *pooled) {
+	copies := b.judge(p.copies)
+	for i := range copies {
+		at := copies[i].Record.Arrival
+		if copies[i].Refusal != nil {
+			b.refused[at] = *copies[i].Refusal
+		} else {
+			b.books(at).Waiting++
+		}
+	}
+}
