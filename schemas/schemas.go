@@ -7,6 +7,12 @@ import _ "embed"
 //go:embed faceid/catalog.yaml
 var faceIDCatalog []byte
 
+//go:embed faceid/examples.yaml
+var faceIDExamples []byte
+
 // FaceIDCatalog is schemas/faceid/catalog.yaml, the catalogue used where none is named. The caller
 // must not change the bytes.
 func FaceIDCatalog() []byte { return faceIDCatalog }
+
+// FaceIDExamples is schemas/faceid/examples.yaml, what that catalogue must say.
+func FaceIDExamples() []byte { return faceIDExamples }

@@ -260,5 +260,6 @@ type SDKMinimum struct {
 	From     billing.Day // inclusive
 	Source   string
 
-	parts []int64
+	parts  []int64
+	folded map[string]bool // Names as foldName gives them
 }

@@ -172,11 +172,11 @@ func (l *loader) dimensionAt(name string) int {
 	return slices.IndexFunc(l.cat.Dimensions, func(d Dimension) bool { return d.Name == name })
 }
 
-// dimensionValue checks a value against its dimension's kind and gives it back.
-func (l *loader) dimensionValue(n *yaml.Node, dimension, value string) string {
+// dimensionValue checks a value against its dimension's kind.
+func (l *loader) dimensionValue(n *yaml.Node, dimension, value string) {
 	at := l.dimensionAt(dimension)
 	if at < 0 || value == "" {
-		return value
+		return
 	}
 	d := l.cat.Dimensions[at]
 	allowed := d.Values
@@ -187,7 +187,6 @@ func (l *loader) dimensionValue(n *yaml.Node, dimension, value string) string {
 		l.Fault(n, fmt.Sprintf("%q is not a value of %s", value, dimension),
 			"use "+strings.Join(allowed, " or "))
 	}
-	return value
 }
 
 func (l *loader) selectors(n *yaml.Node) {

@@ -243,12 +243,12 @@ func (l *loader) when(n *yaml.Node) []whenPair {
 		if l.dimensionAt(e.Key) < 0 {
 			l.Fault(e.At, fmt.Sprintf("undefined dimension %q", e.Key), "add it under `dimensions:`")
 		}
-		if l.scalar(e.Value, "write the dimension's value", "a value", "!!str", "!!bool") {
-			value := l.dimensionValue(e.Value, e.Key, e.Value.Value)
+		if value := l.Word(e.Value); value != "" {
+			l.dimensionValue(e.Value, e.Key, value)
 			pairs = append(pairs, whenPair{e.Key, value})
 		}
 	}
-	if n != nil && len(pairs) == 0 {
+	if n != nil && n.Kind == yaml.MappingNode && len(n.Content) == 0 {
 		l.Fault(n, "an empty condition", "write {dimension: value}")
 	}
 	return pairs

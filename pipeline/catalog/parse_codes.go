@@ -122,6 +122,10 @@ func (l *loader) sdkMinimums(n *yaml.Node) {
 			Version:  l.Text(f.Need("version")),
 			Source:   l.source(f.Need("source")),
 			Names:    l.Texts(f.Need("names"), "names"),
+			folded:   map[string]bool{},
+		}
+		for _, name := range m.Names {
+			m.folded[foldName(name)] = true
 		}
 		if d := l.Day(f.Need("released")); d != nil {
 			m.Released = *d

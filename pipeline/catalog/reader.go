@@ -309,6 +309,33 @@ func (r *Reader) Instant(n *yaml.Node) billing.Instant {
 	return i
 }
 
+// Moment reads a date (its 00:00), a wall-clock time such as 2021-09-01T10:00, both in the zone, or
+// a time with offset. Examples may use it; the catalogue itself says its offsets.
+func (r *Reader) Moment(n *yaml.Node, zone *time.Location) billing.Instant {
+	const do = "write it as 2021-09-01 or 2021-09-01T10:00"
+	if !r.scalar(n, do, "a time", "!!str", "!!timestamp") {
+		return 0
+	}
+	for _, layout := range []string{"2006-01-02", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, n.Value, zone); err == nil {
+			return billing.InstantOf(t)
+		}
+	}
+	i, err := billing.ParseInstant(n.Value)
+	if err != nil {
+		r.Fault(n, fmt.Sprintf("%q is not a time", n.Value), do)
+	}
+	return i
+}
+
+// Word reads a text or a yes or no as it is written.
+func (r *Reader) Word(n *yaml.Node) string {
+	if !r.scalar(n, "write the dimension's value", "a value", "!!str", "!!bool") {
+		return ""
+	}
+	return n.Value
+}
+
 // Duration reads a length of time such as 24h or 60s.
 func (r *Reader) Duration(n *yaml.Node) time.Duration {
 	s := r.Text(n)

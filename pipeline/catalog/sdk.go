@@ -26,12 +26,17 @@ func (c *Catalog) OutdatedSDK(sdk billing.SDK, day billing.Day) bool {
 }
 
 func (m *SDKMinimum) named(name string) bool {
-	folded := foldName(name)
-	return slices.ContainsFunc(m.Names, func(n string) bool { return foldName(n) == folded })
+	return m.folded[name] || m.folded[foldName(name)]
 }
 
+// foldName drops what spellings of one library's name differ in.
 func foldName(s string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(normalise(s))
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' {
+			return -1
+		}
+		return r
+	}, normalise(s))
 }
 
 // versionParts reads 4.5.4 or v4.5.4; zeros at the end do not count.
