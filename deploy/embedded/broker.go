@@ -1,0 +1,139 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// brokerSetupMax bounds the creation of topics at start; it is local and takes milliseconds.
+const brokerSetupMax = 10 * time.Second
+
+// Topic is a topic that must exist once the broker is up.
+type Topic struct {
+	Name       string
+	Partitions int
+	Configs    map[string]string
+}
+
+// BrokerOptions says where the broker listens and keeps its records.
+type BrokerOptions struct {
+	// Listen is host:port on loopback. Port 0 takes a free port.
+	Listen string
+	// DataDir holds records, topics and committed offsets. One process at a time may use it.
+	DataDir string
+	// SyncWrites has every produced batch reach the disk before it is acknowledged. Without it
+	// records survive kill -9 of the process but not a loss of power.
+	SyncWrites bool
+	// Topics are created when missing. A topic that exists is kept as it is.
+	Topics []Topic
+}
+
+// Broker is a running Kafka broker.
+type Broker struct {
+	cluster *kfake.Cluster
+	lock    *folderLock
+	address string
+	once    sync.Once
+}
+
+// StartBroker starts a broker of one node and returns when its topics exist.
+//
+// Timestamps are those of the producer: the log.message.timestamp.type setting LogAppendTime is
+// accepted and has no effect.
+func StartBroker(options BrokerOptions) (*Broker, error) {
+	listener, err := listenLoopback("Kafka", options.Listen)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(options.DataDir)
+	if err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("start Kafka: %w", err)
+	}
+	cluster, err := kfake.NewCluster(brokerConfig(options, listener)...)
+	if err != nil {
+		_ = listener.Close()
+		lock.release()
+		return nil, fmt.Errorf("start Kafka on data folder %s: %w: "+
+			"restore the folder, or choose an empty one", options.DataDir, err)
+	}
+	broker := &Broker{cluster: cluster, lock: lock, address: listener.Addr().String()}
+	if err := broker.createTopics(options.Topics); err != nil {
+		return nil, errors.Join(err, broker.Close())
+	}
+	return broker, nil
+}
+
+// brokerConfig hands kfake the listener that is already open, so that a bad or busy address was
+// reported in our words, and so that no other process can take the port in between.
+func brokerConfig(options BrokerOptions, listener net.Listener) []kfake.Opt {
+	config := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ClusterID("tollstream-embedded"),
+		kfake.DataDir(options.DataDir),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
+	}
+	if options.SyncWrites {
+		config = append(config, kfake.SyncWrites())
+	}
+	return config
+}
+
+func (b *Broker) createTopics(topics []Topic) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), brokerSetupMax)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	if err != nil {
+		return fmt.Errorf("connect to the embedded Kafka: %w", err)
+	}
+	defer client.Close()
+	request := kmsg.NewCreateTopicsRequest()
+	for _, topic := range topics {
+		wanted := kmsg.NewCreateTopicsRequestTopic()
+		wanted.Topic = topic.Name
+		wanted.NumPartitions = int32(topic.Partitions)
+		wanted.ReplicationFactor = 1
+		for name, value := range topic.Configs {
+			config := kmsg.NewCreateTopicsRequestTopicConfig()
+			config.Name, config.Value = name, &value
+			wanted.Configs = append(wanted.Configs, config)
+		}
+		request.Topics = append(request.Topics, wanted)
+	}
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return fmt.Errorf("create topics on the embedded Kafka: %w", err)
+	}
+	var faults []error
+	for _, topic := range response.Topics {
+		err := kerr.ErrorForCode(topic.ErrorCode)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			faults = append(faults, fmt.Errorf("create topic %q: %w", topic.Topic, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Addr is the host:port that clients connect to.
+func (b *Broker) Addr() string { return b.address }
+
+// Close saves the state and frees the port and the folder. It may be called more than once.
+func (b *Broker) Close() error {
+	b.once.Do(func() {
+		b.cluster.Close()
+		b.lock.release()
+	})
+	return nil
+}
