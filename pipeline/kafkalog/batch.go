@@ -111,6 +111,7 @@ type setDecoder struct {
 // partial says that raw ends inside a batch.
 func decodeSet(raw []byte, aborted []abortedTxn, out *Fetched) (partial bool, err error) {
 	d := setDecoder{out: out, aborted: newAbortedFilter(aborted)}
+	out.Records = newRecords(countRecords(raw))
 	after := int64(0) // batches come in offset order, without overlap
 	for len(raw) > 0 {
 		h, err := parseHeader(raw)
@@ -144,9 +145,15 @@ func (d *setDecoder) corrupt(offset int64, err error) error {
 // the aborted filter, as it does in Kafka's own consumer. A batch that fails leaves out as it was.
 func (d *setDecoder) batch(h *batchHeader, payload []byte) error {
 	d.aborted.advance(h)
-	body, err := decompress(h.attributes&attrCompression, payload)
-	if err != nil {
-		return err
+	body := payload
+	if codec := h.attributes & attrCompression; codec != codecNone {
+		var err error
+		if body, err = decompress(codec, payload); err != nil {
+			return err
+		}
+		if d.out.memory != nil {
+			d.out.memory.blocks = append(d.out.memory.blocks, body)
+		}
 	}
 	if int64(h.recordCount) > int64(len(body))/recordSizeMin {
 		return fmt.Errorf("batch claims %d records in %d bytes", h.recordCount, len(body))
@@ -164,7 +171,6 @@ func (d *setDecoder) batch(h *batchHeader, payload []byte) error {
 
 // records decodes the body of one batch.
 func (d *setDecoder) records(h *batchHeader, body []byte, outcome Outcome) error {
-	d.grow(int(h.recordCount))
 	stamp, appended := CreateTime, time.Time{}
 	if h.attributes&attrAppendTime != 0 {
 		stamp, appended = LogAppendTime, millis(h.maxTime)
@@ -197,7 +203,7 @@ func (d *setDecoder) records(h *batchHeader, body []byte, outcome Outcome) error
 		if outcome == Control && i == 0 {
 			d.aborted.marker(h, rec.Key)
 		}
-		d.add(rec)
+		d.add(&rec)
 	}
 	if len(c.b) != 0 {
 		return fmt.Errorf("%d bytes follow the last record", len(c.b))
@@ -240,24 +246,33 @@ func (d *setDecoder) name(b []byte) string {
 	return s
 }
 
-// grow makes room for n records at least, doubling, so that a set of many small batches is not
-// copied once per batch.
-func (d *setDecoder) grow(n int) {
-	if need := len(d.out.Records) + n; need > cap(d.out.Records) {
-		bigger := make([]Record, len(d.out.Records), max(need, 2*cap(d.out.Records)))
-		copy(bigger, d.out.Records)
-		d.out.Records = bigger
+// recordsGuessMax bounds the room made on the word of headers alone; beyond it, and for headers
+// that lie, append grows the slice as records come.
+const recordsGuessMax = 1 << 16
+
+// countRecords adds up what the headers claim, so that the records are one allocation.
+func countRecords(raw []byte) int {
+	n := int64(0)
+	for len(raw) >= batchHeaderSize && n < recordsGuessMax {
+		size := int64(int32(binary.BigEndian.Uint32(raw[8:]))) + batchLengthStart
+		claim := int64(int32(binary.BigEndian.Uint32(raw[57:])))
+		if size < batchHeaderSize || size > int64(len(raw)) || claim < 0 {
+			break
+		}
+		n += claim
+		raw = raw[size:]
 	}
+	return int(min(n, recordsGuessMax))
 }
 
 // add appends a record unless it stands before the requested offset: a broker answers with the
 // whole batch that holds it.
-func (d *setDecoder) add(rec Record) {
+func (d *setDecoder) add(rec *Record) {
 	if rec.Offset < d.out.Next {
 		return
 	}
 	d.fillTo(rec.Offset)
-	d.out.Records = append(d.out.Records, rec)
+	d.out.Records = append(d.out.Records, *rec)
 	d.out.Next = rec.Offset + 1
 }
 
@@ -291,12 +306,18 @@ func clampInt(n int64) int {
 	return int(n)
 }
 
-// varint reads a zigzag varint.
+// varint reads a zigzag varint. One and two bytes, nearly all lengths and deltas, are read here.
 func (c *cursor) varint() int64 {
-	if len(c.b) > 0 && c.b[0] < 0x80 { // one byte: nearly all lengths and deltas
-		v := c.b[0]
-		c.b = c.b[1:]
-		return int64(v>>1) ^ -int64(v&1)
+	if b := c.b; len(b) >= 2 {
+		if b[0] < 0x80 {
+			c.b = b[1:]
+			return int64(b[0]>>1) ^ -int64(b[0]&1)
+		}
+		if b[1] < 0x80 {
+			c.b = b[2:]
+			v := uint64(b[0]&0x7f) | uint64(b[1])<<7
+			return int64(v>>1) ^ -int64(v&1)
+		}
 	}
 	v, n := binary.Varint(c.b)
 	if n <= 0 {

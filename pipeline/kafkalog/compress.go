@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -25,22 +26,20 @@ const (
 
 var errTooLarge = fmt.Errorf("batch decompresses to more than %d bytes", batchBytesMax)
 
-// decompress gives the records' bytes. The result is new memory, since records alias it, except
-// without compression, where it is the payload itself.
+// decompress gives the records' bytes in a block that nothing else points into.
 func decompress(codec int16, payload []byte) ([]byte, error) {
+	block := newBlock()
 	var out []byte
 	var err error
 	switch codec {
-	case codecNone:
-		return payload, nil
 	case codecGzip:
-		out, err = gunzip(payload)
+		out, err = gunzip(block, payload)
 	case codecSnappy:
-		out, err = unsnappy(payload)
+		out, err = unsnappy(block, payload)
 	case codecLZ4:
-		out, err = unlz4(payload)
+		out, err = unlz4(block, payload)
 	case codecZstd:
-		out, err = unzstd(payload)
+		out, err = unzstd(block, payload)
 	default:
 		return nil, fmt.Errorf("batch has unknown compression %d", codec)
 	}
@@ -64,11 +63,11 @@ var (
 	})
 )
 
-// readBounded reads r whole. It begins with a guess of four times the compressed size, the usual
-// ratio for JSON in a batch, and grows only as bytes arrive, so that a small batch cannot make
-// it allocate much.
-func readBounded(r io.Reader, compressed int) ([]byte, error) {
-	var out bytes.Buffer
+// readBounded reads r whole into block. Without a block's capacity it begins with a guess of four
+// times the compressed size, the usual ratio for JSON in a batch, and grows only as bytes arrive,
+// so that a small batch cannot make it allocate much.
+func readBounded(block []byte, r io.Reader, compressed int) ([]byte, error) {
+	out := bytes.NewBuffer(block)
 	out.Grow(min(4*compressed, batchBytesMax) + bytes.MinRead)
 	n, err := out.ReadFrom(io.LimitReader(r, batchBytesMax+1))
 	if err != nil {
@@ -80,7 +79,7 @@ func readBounded(r io.Reader, compressed int) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func gunzip(b []byte) ([]byte, error) {
+func gunzip(block, b []byte) ([]byte, error) {
 	r, _ := gzipReaders.Get().(*gzip.Reader)
 	if r == nil {
 		r = new(gzip.Reader)
@@ -89,22 +88,22 @@ func gunzip(b []byte) ([]byte, error) {
 	if err := r.Reset(bytes.NewReader(b)); err != nil {
 		return nil, err
 	}
-	return readBounded(r, len(b))
+	return readBounded(block, r, len(b))
 }
 
-func unlz4(b []byte) ([]byte, error) {
+func unlz4(block, b []byte) ([]byte, error) {
 	r := lz4Readers.Get().(*lz4.Reader)
 	defer lz4Readers.Put(r)
 	r.Reset(bytes.NewReader(b))
-	return readBounded(r, len(b))
+	return readBounded(block, r, len(b))
 }
 
-func unzstd(b []byte) ([]byte, error) {
+func unzstd(block, b []byte) ([]byte, error) {
 	d, err := zstdReader()
 	if err != nil {
 		return nil, err
 	}
-	out, err := d.DecodeAll(b, nil)
+	out, err := d.DecodeAll(b, block)
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out) > batchBytesMax {
 		return nil, errTooLarge
 	}
@@ -117,14 +116,13 @@ var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 const xerialHeaderSize = 16
 
 // unsnappy reads a bare block (librdkafka, franz-go) or the Java client's frames.
-func unsnappy(b []byte) ([]byte, error) {
+func unsnappy(out, b []byte) ([]byte, error) {
 	if !bytes.HasPrefix(b, xerialMagic) {
-		return snappyBlock(nil, b)
+		return snappyBlock(out, b)
 	}
 	if len(b) < xerialHeaderSize {
 		return nil, errShort
 	}
-	var out []byte
 	for b = b[xerialHeaderSize:]; len(b) > 0; {
 		if len(b) < 4 {
 			return nil, errShort
@@ -146,6 +144,7 @@ func unsnappy(b []byte) ([]byte, error) {
 // claimed length is believed only when the block could hold it.
 const snappyRatioMax = 32
 
+// snappyBlock appends one block to out.
 func snappyBlock(out, block []byte) ([]byte, error) {
 	n, err := snappy.DecodedLen(block)
 	if err != nil {
@@ -157,12 +156,8 @@ func snappyBlock(out, block []byte) ([]byte, error) {
 	if n > snappyRatioMax*len(block) {
 		return nil, fmt.Errorf("block of %d bytes claims %d", len(block), n)
 	}
-	part, err := snappy.Decode(nil, block)
-	if err != nil {
-		return nil, err
-	}
-	if out == nil {
-		return part, nil
-	}
-	return append(out, part...), nil
+	at := len(out)
+	out = slices.Grow(out, n)[:at+n]
+	_, err = snappy.Decode(out[at:], block)
+	return out, err
 }

@@ -96,11 +96,11 @@ func (r *metadataRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error
 	if _, err := rw.Write(r.encode()); err != nil {
 		return nil, err
 	}
-	body, err := readResponse(rw, metadataCorrelation, metadataBytesMax)
+	answer, err := readResponse(rw, metadataCorrelation, metadataBytesMax)
 	if err != nil {
 		return nil, err
 	}
-	c := &cursor{b: body}
+	c := &cursor{b: answer.b}
 	out := decodeMetadata(c)
 	if c.err != nil {
 		return nil, fmt.Errorf("metadata: read response: %w", c.err)

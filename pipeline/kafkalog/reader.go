@@ -124,7 +124,8 @@ func (f *fetching) take(ctx context.Context, part *fetchedPart) error {
 		return part.err
 	}
 	out := Fetched{Topic: p.Topic, Partition: p.Partition, Next: p.Offset,
-		HighWatermark: part.highWatermark, LastStable: part.lastStable, LogStart: part.logStart}
+		HighWatermark: part.highWatermark, LastStable: part.lastStable, LogStart: part.logStart,
+		memory: &memory{answer: part.answer}}
 	partial, err := decodeSet(part.raw, part.aborted, &out)
 	if err != nil && out.Next == p.Offset {
 		return err // what stands before a bad batch is delivered first; then it comes first

@@ -53,7 +53,7 @@ type Header struct {
 
 // Record is one offset of a partition. Key, Value and header values may alias the buffer of the
 // fetch they came with: keeping one of them keeps the whole buffer, so copy what is to live long.
-// Nobody writes to that buffer again. A nil Key or Value is Kafka's null, an empty one is empty.
+// Nobody writes to that buffer again before Fetched.Release. A nil Key or Value is Kafka's null, an empty one is empty.
 type Record struct {
 	Offset  int64
 	Outcome Outcome
@@ -93,6 +93,8 @@ type Fetched struct {
 	// HighWatermark is the end of the log, LastStable the end of what is decided, LogStart its
 	// first offset (-1 from brokers before Apache Kafka 1.0), all as of the answer.
 	HighWatermark, LastStable, LogStart int64
+
+	memory *memory
 }
 
 // count is what len(Records) and Compacted together cover.

@@ -56,6 +56,7 @@ type fetchedPart struct {
 	logStart      int64
 	aborted       []abortedTxn
 	raw           []byte
+	answer        *buffer
 }
 
 // fetchResponse collects the answers of all leaders.
@@ -154,11 +155,19 @@ func (r *fetchRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if _, err := rw.Write(r.encode()); err != nil {
 		return nil, err
 	}
-	body, err := readResponse(rw, fetchCorrelation, int64(r.maxBytes)+responseSlack)
+	answer, err := readResponse(rw, fetchCorrelation, int64(r.maxBytes)+responseSlack)
 	if err != nil {
 		return nil, err
 	}
-	return r.decode(body)
+	out, err := r.decode(answer.b)
+	if err != nil {
+		return nil, err
+	}
+	answer.refs.Store(int32(len(out.parts)))
+	for i := range out.parts {
+		out.parts[i].answer = answer
+	}
+	return out, nil
 }
 
 // fetchCorrelation can be constant: kafka-go has one request at a time on a connection.
@@ -166,7 +175,7 @@ const fetchCorrelation int32 = 0x746f6c6c
 
 // readResponse reads one framed answer whole, so that record bytes are copied from the socket
 // once and then only pointed at.
-func readResponse(r io.Reader, correlation int32, sizeMax int64) ([]byte, error) {
+func readResponse(r io.Reader, correlation int32, sizeMax int64) (*buffer, error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
@@ -178,9 +187,9 @@ func readResponse(r io.Reader, correlation int32, sizeMax int64) ([]byte, error)
 	if size < 4 || size-4 > sizeMax {
 		return nil, fmt.Errorf("read response: %d bytes announced, the limit is %d", size, sizeMax)
 	}
-	body := make([]byte, size-4)
-	_, err := io.ReadFull(r, body)
-	return body, err
+	answer := newBuffer(int(size - 4))
+	_, err := io.ReadFull(r, answer.b)
+	return answer, err
 }
 
 // encode writes the whole frame. Sessions are not used (session epoch -1): each answer then
