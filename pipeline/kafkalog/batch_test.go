@@ -160,16 +160,18 @@ func TestCorruptBatchesNameTheirPlace(t *testing.T) {
 	old := handMade(nil, two...)
 	old[16] = 1
 	cases := map[string][]byte{
-		"checksum":            flipped,
-		"only v2":             old,
-		"records for":         handMade(func(b *kmsg.RecordBatch) { b.NumRecords = 3 }, two...),
-		"follow the last":     handMade(func(b *kmsg.RecordBatch) { b.NumRecords = 1 }, two...),
-		"offset delta":        handMade(nil, entry{delta: 1}, entry{delta: 1}),
-		"unknown compress":    handMade(func(b *kmsg.RecordBatch) { b.Attributes = 6 }, two...),
-		"decompress zstd":     handMade(func(b *kmsg.RecordBatch) { b.Attributes = 4 }, two...),
-		"claims offset":       handMade(func(b *kmsg.RecordBatch) { b.LastOffsetDelta = -5 }, two...),
-		"do not fill":         handMade(func(b *kmsg.RecordBatch) { b.Records[0] += 2 }, two...),
-		"records in":          handMade(func(b *kmsg.RecordBatch) { b.NumRecords, b.LastOffsetDelta = 9e6, 9e6 }, two...),
+		"checksum":         flipped,
+		"only v2":          old,
+		"records for":      handMade(func(b *kmsg.RecordBatch) { b.NumRecords = 3 }, two...),
+		"follow the last":  handMade(func(b *kmsg.RecordBatch) { b.NumRecords = 1 }, two...),
+		"offset delta":     handMade(nil, entry{delta: 1}, entry{delta: 1}),
+		"unknown compress": handMade(func(b *kmsg.RecordBatch) { b.Attributes = 6 }, two...),
+		"decompress zstd":  handMade(func(b *kmsg.RecordBatch) { b.Attributes = 4 }, two...),
+		"claims offset":    handMade(func(b *kmsg.RecordBatch) { b.LastOffsetDelta = -5 }, two...),
+		"do not fill":      handMade(func(b *kmsg.RecordBatch) { b.Records[0] += 2 }, two...),
+		"records in": handMade(func(b *kmsg.RecordBatch) {
+			b.NumRecords, b.LastOffsetDelta = 9e6, 9e6
+		}, two...),
 		"batch begins before": append(handMade(nil, two...), handMade(nil, two...)...),
 	}
 	for word, raw := range cases {

@@ -127,6 +127,16 @@ func ownTransport(o Options) *kafka.Transport {
 	return own
 }
 
+// Dialer makes from a transport's settings what GroupOptions need, so that TLS and SASL are
+// written down once. nil gives nil.
+func Dialer(t *kafka.Transport) *kafka.Dialer {
+	if t == nil {
+		return nil
+	}
+	return &kafka.Dialer{ClientID: t.ClientID, DialFunc: t.Dial, Timeout: 10 * time.Second,
+		TLS: t.TLS, SASLMechanism: t.SASL}
+}
+
 // Close ends the idle connections and the background refresh of metadata. Calls under way finish.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
@@ -189,5 +199,5 @@ func (c *Client) typed(what, topic string, err error) error {
 	case retriable(err):
 		return &Unavailable{Op: what, Brokers: c.opts.Brokers, Err: err}
 	}
-	return err
+	return fmt.Errorf("%s: %w", what, err)
 }

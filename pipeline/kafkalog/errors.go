@@ -3,7 +3,6 @@ package kafkalog
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -105,11 +104,10 @@ func oneLine(err error) string {
 func retriable(err error) bool {
 	var code kafka.Error
 	var bad *CorruptBatch
-	var unknown *x509.UnknownAuthorityError
 	var verify *tls.CertificateVerificationError
 	var netErr net.Error
 	switch {
-	case errors.As(err, &bad), errors.As(err, &unknown), errors.As(err, &verify):
+	case errors.As(err, &bad), errors.As(err, &verify):
 		return false
 	case errors.As(err, &code):
 		return code.Temporary() || code == kafka.BrokerNotAvailable ||

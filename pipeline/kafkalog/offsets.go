@@ -2,7 +2,6 @@ package kafkalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -79,11 +78,6 @@ func (c *Client) listOffset(ctx context.Context, topic string, partition int, as
 		offset, err = oneOffset(answer.(*listoffsets.Response))
 		return err
 	})
-	var code kafka.Error
-	var gone *Unavailable
-	if errors.As(err, &code) && !errors.As(err, &gone) {
-		return 0, &PartitionError{"list offsets of", topic, partition, err}
-	}
 	return offset, err
 }
 

@@ -148,9 +148,9 @@ func (f *fetching) giveUp(err error) {
 	}
 	for i, err := range f.errs {
 		p := f.positions[i]
-		var typed *Unavailable
-		if err != nil && retriable(err) && !errors.As(err, &typed) {
-			what := fmt.Sprintf("fetch %s/%d", p.Topic, p.Partition)
+		var gone *Unavailable
+		what := fmt.Sprintf("fetch %s/%d", p.Topic, p.Partition)
+		if err != nil && retriable(err) && !errors.As(err, &gone) {
 			f.errs[i] = f.c.typed(what, p.Topic, err)
 		}
 	}

@@ -53,7 +53,8 @@ type Header struct {
 
 // Record is one offset of a partition. Key, Value and header values may alias the buffer of the
 // fetch they came with: keeping one of them keeps the whole buffer, so copy what is to live long.
-// Nobody writes to that buffer again before Fetched.Release. A nil Key or Value is Kafka's null, an empty one is empty.
+// Nobody writes to that buffer again before Fetched.Release. A nil Key or Value is Kafka's null,
+// an empty one is empty.
 type Record struct {
 	Offset  int64
 	Outcome Outcome

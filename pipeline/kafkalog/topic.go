@@ -103,11 +103,10 @@ func (c *Client) topicConfig(ctx context.Context, info *TopicInfo) error {
 		return err
 	}
 	if len(answer.Resources) != 1 {
-		return fmt.Errorf("describe the settings of topic %q: %d answers, want 1", info.Name,
-			len(answer.Resources))
+		return fmt.Errorf("%d answers, want 1", len(answer.Resources))
 	}
 	if err := answer.Resources[0].Error; err != nil {
-		return fmt.Errorf("describe the settings of topic %q: %w", info.Name, err)
+		return err
 	}
 	values := map[string]string{}
 	for _, e := range answer.Resources[0].ConfigEntries {
@@ -142,7 +141,7 @@ func (t *TopicInfo) fromConfig(values map[string]string) error {
 	t.RetentionBytes = number(configRetentionBytes)
 	t.MaxMessageBytes = number(configMaxMessage)
 	if len(faults) > 0 {
-		return fmt.Errorf("settings of topic %q: %w", t.Name, errors.Join(faults...))
+		return errors.Join(faults...)
 	}
 	return nil
 }
