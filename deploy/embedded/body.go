@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"compress/zlib"
 	"io"
@@ -85,18 +86,20 @@ func (q *request) readForm(r *http.Request, values url.Values) error {
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }()
 	for name, fields := range r.MultipartForm.Value {
-		if name == "query" && len(fields) > 0 {
-			q.query += fields[0]
+		if len(fields) == 0 {
+			continue
 		}
-		if parameter, ok := strings.CutPrefix(name, "param_"); ok && len(fields) > 0 {
+		if name == "query" {
+			q.query += fields[0]
+		} else if parameter, ok := strings.CutPrefix(name, "param_"); ok {
 			q.params = append(q.params, param{name: parameter, value: fields[0]})
+		} else if err := q.addExternal(name, []byte(fields[0]), values); err != nil {
+			return err // clickhouse-go sends its tables without a file name, so they end up here
 		}
 	}
 	for name, files := range r.MultipartForm.File {
-		structure := values.Get(name + "_structure")
-		if structure == "" || len(files) == 0 {
-			return raise(codeBadArguments, "BAD_ARGUMENTS", "Neither structure nor types are "+
-				"provided for external table %s: add %s_structure to the address", name, name)
+		if len(files) == 0 {
+			continue
 		}
 		file, err := files[0].Open()
 		if err != nil {
@@ -112,12 +115,21 @@ func (q *request) readForm(r *http.Request, values url.Values) error {
 			return raise(codeQueryTooLarge, "QUERY_IS_TOO_LARGE",
 				"External table %s is larger than %d bytes", name, externalBytesMax)
 		}
-		format := values.Get(name + "_format")
-		if format == "" {
-			format = "TabSeparated"
+		if err := q.addExternal(name, data.Bytes(), values); err != nil {
+			return err
 		}
-		q.external = append(q.external, externalTable{name: name, structure: structure,
-			format: format, data: data.Bytes()})
 	}
+	return nil
+}
+
+func (q *request) addExternal(name string, data []byte, values url.Values) error {
+	structure := values.Get(name + "_structure")
+	if structure == "" {
+		return raise(codeBadArguments, "BAD_ARGUMENTS", "No structure is provided for external "+
+			"table %s: add %s_structure to the address", name, name)
+	}
+	format := cmp.Or(values.Get(name+"_format"), "TabSeparated")
+	q.external = append(q.external, externalTable{name: name, structure: structure,
+		format: format, data: data})
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 // brokerSetupMax bounds the creation of topics at start; it is local and takes milliseconds.
 const brokerSetupMax = 10 * time.Second
+
+// topicName is Kafka's own rule; kfake lets any name through.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 // Topic is a topic that must exist once the broker is up.
 type Topic struct {
@@ -101,6 +105,10 @@ func (b *Broker) createTopics(topics []Topic) error {
 	defer client.Close()
 	request := kmsg.NewCreateTopicsRequest()
 	for _, topic := range topics {
+		if !topicName.MatchString(topic.Name) || topic.Partitions < 1 {
+			return fmt.Errorf("create topic %q with %d partitions: a topic needs a name of letters, "+
+				"digits, '.', '_' or '-', and at least one partition", topic.Name, topic.Partitions)
+		}
 		wanted := kmsg.NewCreateTopicsRequestTopic()
 		wanted.Topic = topic.Name
 		wanted.NumPartitions = int32(topic.Partitions)
