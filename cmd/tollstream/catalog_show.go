@@ -119,7 +119,6 @@ func show(out io.Writer, cat *catalog.Catalog, opened billing.Instant, rec *bill
 	j := tagging.Judge(cat, cohort, rec)
 	day := billing.DayOf(rec.OccurredAt, cat.Settings.Zone)
 	t := table.NewWriter()
-	t.SetOutputMirror(out)
 	t.SetStyle(table.StyleLight)
 	t.Style().Options = table.OptionsNoBordersAndSeparators
 	row := func(key, value string) { t.AppendRow(table.Row{key, value}) }
@@ -144,7 +143,9 @@ func show(out io.Writer, cat *catalog.Catalog, opened billing.Instant, rec *bill
 		showPackages(row, cat, j, day)
 		showCodes(row, cat.Codes[j.CodeTable], j, rec.ResultCode, day)
 	}
-	t.Render()
+	for line := range strings.Lines(t.Render()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+	}
 }
 
 func paren(s, given string) string {
@@ -177,16 +178,20 @@ func showPrice(row func(string, string), cat *catalog.Catalog, cohort *catalog.C
 		mode = "flat"
 	}
 	row("price list", fmt.Sprintf("%s, %s, source %s", list.ID, mode, list.Source))
+	above := int64(0) // a lower bound that is exclusive belongs to the tier below
+	if cat.Settings.TierLowerBound == "exclusive" {
+		above = 1
+	}
 	for i, t := range list.Tiers {
 		to := "and more"
 		if i+1 < len(list.Tiers) {
-			to = "to " + strconv.FormatInt(list.Tiers[i+1].From-1, 10)
+			to = "to " + strconv.FormatInt(list.Tiers[i+1].From-1+above, 10)
 		}
 		price := t.Price.String() + " " + cat.Currency
 		if t.Unpublished {
 			price = "not published; " + price + " holds"
 		}
-		row("", fmt.Sprintf("%7d %-12s %s", t.From, to, price))
+		row("", fmt.Sprintf("%7d %-12s %s", t.From+above, to, price))
 	}
 	for _, d := range cat.PostpaidDiscountsOn(tag, day) {
 		row("discount", fmt.Sprintf("x %s, %s to %s, source %s", d.Factor, d.From, d.To, d.Source))

@@ -17,20 +17,40 @@ func (l *loader) channels(n *yaml.Node) {
 		l.checkName(e.At, e.Key)
 		names[e.Key] = e.Key
 	}
-	var targets []*yaml.Node
+	var places [][]*yaml.Node // of the channels that replace, per channel
 	for _, e := range entries {
-		ch, replaced := l.channel(e, names)
-		targets = append(targets, replaced...)
+		ch, nodes := l.channel(e, names)
+		places = append(places, nodes)
 		l.cat.Channels = append(l.cat.Channels, ch)
 	}
-	for _, node := range targets {
-		if s := l.Text(node); s != "" && names[s] != s {
-			l.Fault(node, fmt.Sprintf("undefined channel %q", s), "use the key of a channel")
+	for i, ch := range l.cat.Channels {
+		for k, node := range places[i] {
+			l.checkReplacement(node, ch, ch.Replaced[k].Channel)
 		}
 	}
 }
 
-// channel reads one channel and gives the nodes that name other channels, to be checked at the end.
+// checkReplacement checks that another channel can stand in for every variant of this one.
+func (l *loader) checkReplacement(n *yaml.Node, ch *Channel, by string) {
+	at := slices.IndexFunc(l.cat.Channels, func(c *Channel) bool { return c.Key == by })
+	if by == "" {
+		return // reported where it was read
+	}
+	if at < 0 {
+		l.Fault(n, fmt.Sprintf("undefined channel %q", by), "use the key of a channel")
+		return
+	}
+	target := l.cat.Channels[at]
+	for _, v := range ch.Variants {
+		if target.Decides != "" && target.Variant(v.Value) == nil {
+			l.Fault(n, fmt.Sprintf("channel %s has no variant %q, which %s has", by, v.Value, ch.Key),
+				"add the variant there, or name this channel's own")
+		}
+	}
+}
+
+// channel reads one channel and gives the places that name the channels of Replaced; those can be
+// checked only when all channels are read.
 func (l *loader) channel(e Entry, names map[string]string) (*Channel, []*yaml.Node) {
 	f := l.Fields(e.Value, "channel "+e.Key, "doc", "aliases", "actions", "decides", "variants",
 		"tags", "replaced", "codes", "note")
@@ -223,7 +243,11 @@ func (l *loader) replacements(n *yaml.Node, ch *Channel) []*yaml.Node {
 	var targets []*yaml.Node
 	for _, item := range l.List(n, "replaced") {
 		f := l.Fields(item, "a replacement", "when", "by", "note")
-		for _, c := range l.when(f.Need("when")) {
+		conditions := l.when(f.Need("when"))
+		if len(conditions) > 1 {
+			l.Fault(f.Get("when"), "several conditions of a replacement", "keep one")
+		}
+		for _, c := range conditions {
 			ch.Replaced = append(ch.Replaced, Replacement{
 				Dimension: c.dimension, Value: c.value, Channel: l.Text(f.Need("by")),
 				at: l.dimensionAt(c.dimension),

@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	_ "time/tzdata" // the zone of a bill must not depend on the machine that makes it
 
@@ -31,7 +32,8 @@ func (l *loader) settings(n *yaml.Node) {
 	order := f.Need("package_order")
 	s.PackageOrder = l.Texts(order, "package_order")
 	if order != nil && !slices.Equal(s.PackageOrder, packageOrder) {
-		l.Fault(order, "an order of deduction that is not known", fmt.Sprintf("use %q", packageOrder))
+		l.Fault(order, "an order of deduction that is not known",
+			"use ["+strings.Join(packageOrder, ", ")+"]")
 	}
 	s.RefundDays = int(l.small(f.Need("refund_days"), 0, 3660))
 	if d := l.Day(f.Need("refunds_since")); d != nil {

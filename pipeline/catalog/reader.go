@@ -338,13 +338,13 @@ func (r *Reader) Word(n *yaml.Node) string {
 
 // Duration reads a length of time such as 24h or 60s.
 func (r *Reader) Duration(n *yaml.Node) time.Duration {
-	s := r.Text(n)
-	if s == "" {
+	const do = "write it as 24h, 30m or 60s"
+	if !r.scalar(n, do, "a length of time", "!!str") {
 		return 0
 	}
-	d, err := time.ParseDuration(s)
+	d, err := time.ParseDuration(n.Value)
 	if err != nil || d < 0 || d%time.Microsecond != 0 {
-		r.Fault(n, fmt.Sprintf("%q is not a length of time", s), "write it as 24h, 30m or 60s")
+		r.Fault(n, fmt.Sprintf("%q is not a length of time", n.Value), do)
 		return 0
 	}
 	return d
