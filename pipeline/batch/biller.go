@@ -205,7 +205,7 @@ func (b *Biller) Close(m closing.Moment) error {
 	for _, id := range b.ids {
 		a := b.accounts[id]
 		calls := byAccount[id]
-		if len(calls) == 0 && a.Idle(m) {
+		if len(calls) == 0 && a.Idle(b.cat, m) {
 			continue
 		}
 		slices.SortFunc(calls, func(x, y closing.Call) int {

@@ -51,14 +51,33 @@ func Close(cat *catalog.Catalog, a *Account, m Moment, calls []Call) (Result, er
 func compareTaken(a, b Call) int { return billing.CompareCalls(&a.CallRecord, &b.CallRecord) }
 
 // Idle tells whether a closing without new events and calls would change anything.
-func (a *Account) Idle(m Moment) bool {
-	if _, ends := m.period(a.Cycle); ends && !a.Pending.empty() {
-		return false
+func (a *Account) Idle(cat *catalog.Catalog, m Moment) bool { return a.DueAt(cat, m) > m.At }
+
+// NeverDue is the DueAt of an account that only events and calls can wake.
+const NeverDue = billing.Instant(1) << 62
+
+// DueAt is the time of the closing, after all that came before moment m, that changes the account
+// even without new events and calls: a bill of what is pending, a status that time alone moves, a
+// refund to decide, money that takes effect.
+func (a *Account) DueAt(cat *catalog.Catalog, m Moment) billing.Instant {
+	due := NeverDue
+	if !a.Pending.empty() {
+		last := m.Day
+		if a.Cycle == billing.Monthly {
+			last = (m.Day.Month() + 1).FirstDay() - 1
+		}
+		due = MomentOf(cat, last).At
 	}
-	if len(a.Refunds) > 0 || len(a.Moves) > 0 && a.Moves[0].At < m.At {
-		return false
+	if len(a.Moves) > 0 {
+		due = min(due, a.Moves[0].At+1)
 	}
-	return a.Status != billing.InArrears
+	if a.Status == billing.InArrears {
+		due = min(due, a.ArrearsFrom+cat.Settings.SuspendAfter+1)
+	}
+	if len(a.Refunds) > 0 {
+		due = min(due, MomentOf(cat, billing.DayOf(a.Refunds[0].At, cat.Settings.Zone)).At)
+	}
+	return due
 }
 
 // check verifies the invariants that stay on in production.

@@ -1,0 +1,141 @@
+package ingest
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/decode"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
+)
+
+// builder decodes fetched records into rows. It keeps no state between batches, so that a record
+// gives the same rows whichever batch it comes in.
+type builder struct {
+	calls     *decode.Calls
+	events    *decode.Events
+	eventsLog string // the topic of account events
+}
+
+// build makes the rows of fetched partitions, several records at a time.
+func (b *builder) build(fetched []kafkalog.Fetched) *stored.Batch {
+	out := &stored.Batch{}
+	for i := range fetched {
+		b.addPartition(out, &fetched[i])
+	}
+	return out
+}
+
+func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
+	workers := min(runtime.GOMAXPROCS(0), 1+len(f.Records)/1000)
+	parts := make([]stored.Batch, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		low, high := w*len(f.Records)/workers, (w+1)*len(f.Records)/workers
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := low; i < high; i++ {
+				b.addRecord(&parts[w], f, &f.Records[i])
+			}
+		}()
+	}
+	wg.Wait()
+	for i := range parts {
+		p := &parts[i]
+		out.Calls = append(out.Calls, p.Calls...)
+		out.Events = append(out.Events, p.Events...)
+		out.Quarantined = append(out.Quarantined, p.Quarantined...)
+		out.Deliveries = append(out.Deliveries, p.Deliveries...)
+	}
+	for _, hole := range f.Compacted {
+		for offset := hole.From; offset < hole.To; offset++ {
+			at := billing.Arrival{Topic: f.Topic, Partition: int32(f.Partition), Offset: offset}
+			out.Deliveries = append(out.Deliveries,
+				stored.Delivery{Arrival: at, Outcome: stored.DeliveredCompacted})
+		}
+	}
+}
+
+func (b *builder) addRecord(out *stored.Batch, f *kafkalog.Fetched, r *kafkalog.Record) {
+	at := billing.Arrival{
+		Appended: billing.InstantOf(r.AppendTime), Topic: f.Topic, Partition: int32(f.Partition),
+		Offset: r.Offset,
+	}
+	d := stored.Delivery{Arrival: at, Outcome: stored.DeliveredData}
+	switch {
+	case r.Outcome == kafkalog.Aborted:
+		d.Outcome = stored.DeliveredAborted
+	case r.Outcome == kafkalog.Control:
+		d.Outcome = stored.DeliveredControl
+	case f.Topic == b.eventsLog:
+		b.addEvent(out, r, &d)
+	default:
+		b.addCall(out, r, &d)
+	}
+	out.Deliveries = append(out.Deliveries, d)
+}
+
+func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
+	rec, refusal := b.calls.Decode(r.Value, d.Arrival)
+	if refusal != nil {
+		d.Outcome = stored.DeliveredQuarantined
+		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
+		return
+	}
+	d.IDHash = IDHash(rec.CallID)
+	out.Calls = append(out.Calls,
+		stored.Call{CallRecord: rec, Key: r.Key, Value: r.Value, Headers: headers(r)})
+}
+
+func (b *builder) addEvent(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
+	ev, refusal := b.events.Decode(r.Value, d.Arrival)
+	if refusal != nil {
+		d.Outcome = stored.DeliveredQuarantined
+		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
+		return
+	}
+	out.Events = append(out.Events, stored.Event{AccountEvent: ev, Value: r.Value})
+}
+
+func quarantined(
+	r *kafkalog.Record, at billing.Arrival, why *billing.Refusal,
+) stored.Quarantined {
+	return stored.Quarantined{
+		Arrival: at, Key: r.Key, Value: r.Value, Headers: headers(r), Refusal: *why, Version: 1,
+	}
+}
+
+func headers(r *kafkalog.Record) map[string]string {
+	if len(r.Headers) == 0 {
+		return nil
+	}
+	all := make(map[string]string, len(r.Headers))
+	for _, h := range r.Headers {
+		all[h.Key] = string(h.Value)
+	}
+	return all
+}
+
+// enrich adds to every call what is known of it now, and puts those that have to wait or have no
+// tag into quarantine as well.
+func enrich(batch *stored.Batch, r *roster.Roster) {
+	for i := range batch.Calls {
+		c := &batch.Calls[i]
+		r.Enrich(c)
+		if refusal := c.Refusal(); refusal != nil {
+			batch.Quarantined = append(batch.Quarantined, stored.Quarantined{
+				Arrival: c.Arrival, Key: c.Key, Value: c.Value, Headers: c.Headers,
+				Refusal: *refusal, AccountID: c.AccountID, ID: c.CallID, Version: 1,
+			})
+		}
+	}
+}
+
+// IDHash is the hash by which tables of call ids are ordered: xxHash64, as ClickHouse computes it.
+// Rows always carry the id too, so that a collision costs time and never a call.
+func IDHash(callID string) uint64 { return xxhash.Sum64String(callID) }

@@ -1,0 +1,298 @@
+// Package ingest moves records from Kafka into the store: fetch, decode, enrich, write, and only
+// then commit. It owns the order of these effects and the low-water mark of each partition. It
+// decides no bill: what it writes are elements of sets, so that doing a batch again, in another
+// cut, by another process, changes nothing.
+//
+// Effects of a batch, in order, and what a crash right after each means:
+//
+//  1. decode and enrich: nothing happened yet.
+//  2. write the rows (facts first, deliveries last): the batch is read again and its rows are the
+//     same elements.
+//  3. publish quarantined records: the topic may repeat them; (topic, partition, offset) tells.
+//  4. commit the offsets: done.
+//
+// A partition's batches are written and committed one after another, so a commit can never jump
+// over a batch that failed: the loop stays at that batch until it is stored.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/errgroup"
+
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/decode"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/observe"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
+)
+
+// Store takes batches. Write returns nil only when every row is acknowledged.
+type Store interface {
+	WriteBatch(ctx context.Context, batch *stored.Batch) error
+}
+
+// Quarantine publishes quarantined records on the topic billing.quarantine.
+type Quarantine interface {
+	PublishQuarantined(ctx context.Context, records []stored.Quarantined) error
+}
+
+// Options connect the loop. All fields are required.
+type Options struct {
+	Log        *kafkalog.Client
+	Group      *kafkalog.Group
+	Store      Store
+	Quarantine Quarantine
+	Roster     *roster.Roster
+	Catalog    *catalog.Catalog
+	Events     string        // the topic of account events
+	RecordsMax int           // a batch is written when it holds this many records
+	AgeMax     time.Duration // or when its first record has waited this long
+	Rewind     int64         // records read again before the committed offset on start
+	Metrics    *observe.Metrics
+	Progress   *observe.Progress
+	Logger     *slog.Logger
+}
+
+// Loop is one member of the consumer group.
+type Loop struct {
+	Options
+	builder   builder
+	refreshed time.Time // when the roster last read what other members stored
+}
+
+// rosterAgeMax bounds how old the knowledge of accounts may be that another member ingested. Older
+// knowledge costs a provisional tag, never a bill.
+const rosterAgeMax = 2 * time.Second
+
+// New makes the loop.
+func New(o Options) *Loop {
+	return &Loop{Options: o, builder: builder{
+		calls: decode.NewCalls(o.Catalog), events: decode.NewEvents(o.Catalog),
+		eventsLog: o.Events,
+	}}
+}
+
+// Run reads until the context ends. Its error is one that no retry can cure: a gap in the log, a
+// corrupt batch, a group that cannot be joined.
+func (l *Loop) Run(ctx context.Context) error {
+	return l.Group.Run(ctx, l.generation)
+}
+
+// round is what was fetched together, and where each partition goes on after it.
+type round struct {
+	fetched []kafkalog.Fetched
+	next    map[kafkalog.TopicPartition]int64
+	records int
+}
+
+// generation reads the assigned partitions until the next rebalance. One goroutine fetches ahead,
+// by one round at most, which bounds the memory whatever the backlog.
+func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
+	positions, err := l.start(ctx, gen.Assignments)
+	if err != nil || len(positions) == 0 {
+		return ignoreEnd(ctx, err)
+	}
+	l.Logger.Info("partitions assigned", "generation", gen.ID, "partitions", len(positions))
+	rounds := make(chan round, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(rounds)
+		return l.fetch(ctx, positions, rounds)
+	})
+	group.Go(func() error { return l.store(ctx, gen, rounds) })
+	return ignoreEnd(ctx, group.Wait())
+}
+
+// ignoreEnd turns the errors of an ended context into a plain end.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+		return nil
+	}
+	return err
+}
+
+// start gives the first positions: a little behind the commit, which costs nothing under set
+// semantics and heals what a power loss took after an acknowledgement.
+func (l *Loop) start(
+	ctx context.Context, assigned []kafkalog.Assignment,
+) ([]kafkalog.Position, error) {
+	positions := make([]kafkalog.Position, 0, len(assigned))
+	for _, a := range assigned {
+		first, _, _, err := l.Log.Offsets(ctx, a.Topic, a.Partition)
+		if err != nil {
+			return nil, err
+		}
+		at := first
+		if a.Committed {
+			if a.Offset < first {
+				return nil, &kafkalog.OffsetOutOfRange{Topic: a.Topic, Partition: a.Partition,
+					Requested: a.Offset, LogStart: first}
+			}
+			at = max(first, a.Offset-l.Rewind)
+		}
+		positions = append(positions,
+			kafkalog.Position{Topic: a.Topic, Partition: a.Partition, Offset: at})
+	}
+	return positions, nil
+}
+
+// fetch reads ahead until the context ends.
+func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- round) error {
+	for {
+		fetched, err := l.Log.FetchMany(ctx, at)
+		if err != nil {
+			return err
+		}
+		r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
+		for i := range fetched {
+			f := &fetched[i]
+			at[i].Offset = f.Next
+			r.records += len(f.Records)
+			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.Next
+			l.Metrics.Lag(f.Topic, f.Partition, f.HighWatermark-f.Next)
+		}
+		select {
+		case out <- r:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// store gathers rounds into batches and brings each through its effects.
+func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan round) error {
+	for {
+		batch, open := l.gather(ctx, in)
+		if batch.records > 0 {
+			if err := l.effects(ctx, gen, &batch); err != nil {
+				return err
+			}
+		}
+		l.Progress.Moved()
+		if !open {
+			return nil
+		}
+	}
+}
+
+// gather collects rounds until the batch is large or old enough.
+func (l *Loop) gather(ctx context.Context, in <-chan round) (round, bool) {
+	all := round{next: map[kafkalog.TopicPartition]int64{}}
+	timer := time.NewTimer(l.AgeMax)
+	defer timer.Stop()
+	for all.records < l.RecordsMax {
+		select {
+		case r, open := <-in:
+			if !open {
+				return all, false
+			}
+			all.fetched = append(all.fetched, r.fetched...)
+			all.records += r.records
+			for p, next := range r.next { //nolint:maporder // a merge of maps
+				all.next[p] = next
+			}
+		case <-timer.C:
+			return all, true
+		case <-ctx.Done():
+			return all, false
+		}
+	}
+	return all, true
+}
+
+// effects are the numbered steps of the package comment.
+func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) error {
+	batch := l.builder.build(r.fetched) // 1
+	if err := l.enrich(ctx, batch); err != nil {
+		return err
+	}
+	started := time.Now()
+	if err := l.retry(ctx, "write to ClickHouse", func() error { // 2
+		return l.Store.WriteBatch(ctx, batch)
+	}); err != nil {
+		return err
+	}
+	l.Metrics.Inserted(len(batch.Deliveries), time.Since(started))
+	if len(batch.Quarantined) > 0 {
+		if err := l.retry(ctx, "publish quarantined records", func() error { // 3
+			return l.Quarantine.PublishQuarantined(ctx, batch.Quarantined)
+		}); err != nil {
+			return err
+		}
+	}
+	if err := gen.Commit(r.next); err != nil { // 4
+		if errors.Is(err, kafkalog.ErrFenced) {
+			l.Logger.Warn("another member owns the partitions now; it reads this batch again")
+			return nil
+		}
+		return fmt.Errorf("commit offsets: %w", err)
+	}
+	l.count(batch, r)
+	return nil
+}
+
+// enrich makes the batch's own account events known first, then those that other members stored,
+// and then adds to the calls what is known of their accounts.
+func (l *Loop) enrich(ctx context.Context, batch *stored.Batch) error {
+	l.Roster.Admit(batch.Events)
+	if time.Since(l.refreshed) > rosterAgeMax {
+		if err := l.retry(ctx, "read account events", func() error {
+			_, err := l.Roster.Refresh(ctx)
+			return err
+		}); err != nil {
+			return err
+		}
+		l.refreshed = time.Now()
+	}
+	enrich(batch, l.Roster)
+	return nil
+}
+
+func (l *Loop) count(batch *stored.Batch, r *round) {
+	l.Metrics.Committed(r.next)
+	for i := range batch.Deliveries {
+		d := &batch.Deliveries[i]
+		l.Metrics.Delivered(d.Arrival.Topic, d.Outcome)
+	}
+	for i := range batch.Quarantined {
+		l.Metrics.Quarantined(string(batch.Quarantined[i].Refusal.Reason))
+	}
+	for i := range batch.Calls {
+		c := &batch.Calls[i]
+		if c.Main != "" && c.Judgement.NoTag == "" && !c.Judgement.FreeAction &&
+			!c.Judgement.CodeKnown {
+			l.Metrics.UnknownCode(c.Judgement.CodeTable)
+		}
+	}
+	if n := len(batch.Deliveries); n > 0 {
+		last := batch.Deliveries[n-1].Arrival.Appended
+		l.Metrics.Appended(last.Time())
+	}
+}
+
+// retry does a step again until it succeeds or the context ends: the world may be bad for long,
+// and nothing may be skipped. The wait grows to half a minute; metrics and readiness show it.
+func (l *Loop) retry(ctx context.Context, what string, step func() error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 30*time.Second
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := step()
+		if err != nil {
+			l.Metrics.Failed(what)
+			l.Progress.Waits(what + ": " + err.Error())
+			l.Logger.Error("ingest waits", "step", what, "error", err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0))
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+// Package roster keeps the accounts that the stream knows: a registry folded over the stored
+// account events, and the accounts' cohorts. Ingest uses it to enrich calls on arrival, which is
+// provisional; the settle loop folds its own, exactly up to each closing's barriers.
+package roster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/stored"
+	"tollstream/pipeline/tagging"
+)
+
+// Position is the next offset to read, by topic/partition.
+type Position map[string]int64
+
+// Source gives stored account events at or after a position, in arrival order.
+type Source interface {
+	AccountEvents(ctx context.Context, from Position) ([]stored.Event, error)
+}
+
+// Roster is safe for concurrent use.
+type Roster struct {
+	cat    *catalog.Catalog
+	source Source
+
+	mu       sync.RWMutex
+	registry *accounts.Registry
+	next     Position
+}
+
+// New makes an empty roster; Refresh fills it.
+func New(cat *catalog.Catalog, source Source) *Roster {
+	return &Roster{cat: cat, source: source, registry: accounts.New(), next: Position{}}
+}
+
+// Refresh takes in the events stored since the last call and returns what became of them.
+func (r *Roster) Refresh(ctx context.Context) ([]accounts.Decision, error) {
+	r.mu.RLock()
+	from := r.next
+	r.mu.RUnlock()
+	events, err := r.source.AccountEvents(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("read account events: %w", err)
+	}
+	if len(events) == 0 {
+		return nil, nil
+	}
+	return r.Admit(events), nil
+}
+
+// Admit takes in events that come after all those taken in before.
+func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := Position{}
+	for log, at := range r.next { //nolint:maporder // a copy
+		next[log] = at
+	}
+	var decisions []accounts.Decision
+	for i := range events {
+		at := events[i].Arrival
+		next[at.Log()] = max(next[at.Log()], at.Offset+1)
+		decisions = append(decisions, r.registry.Admit(r.cat, events[i].AccountEvent)...)
+	}
+	r.next = next
+	return decisions
+}
+
+// Enrich adds what is known of a call now: its main account and cohort, and its judgement by the
+// catalogue. Of an unknown account only the record itself is known.
+func (r *Roster) Enrich(c *stored.Call) {
+	c.CatalogDigest = r.cat.Digest
+	r.mu.RLock()
+	main, known := r.registry.Main(c.AccountID)
+	openedAt := r.registry.OpenedAt(main)
+	r.mu.RUnlock()
+	if !known {
+		return
+	}
+	cohort := r.cat.CohortOf(openedAt)
+	c.Main, c.Cohort = main, cohort.Name
+	c.Judgement = tagging.Judge(r.cat, cohort, &c.CallRecord)
+}

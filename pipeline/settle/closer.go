@@ -1,0 +1,358 @@
+package settle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/claim"
+	"tollstream/pipeline/closing"
+	"tollstream/pipeline/stored"
+	"tollstream/pipeline/tagging"
+)
+
+// chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once.
+const (
+	chunkAccountsMax = 2_000
+	chunkCallsMax    = 200_000
+)
+
+// closer runs one closing. Its run may be called again after an error of the world.
+type closer struct {
+	loop       *Loop
+	moment     closing.Moment
+	settlement *stored.Settlement
+	decisions  []accounts.Decision
+	losers     map[billing.Arrival]bool
+	totals     Totals
+}
+
+// Totals counts what a closing did.
+type Totals struct {
+	Accounts, Bills, Calls, Free, Covered, Postpaid, Uncovered, UnknownCodes int64
+}
+
+// fold takes in the account events between the last barriers and this closing's, in arrival order.
+func (l *Loop) fold(ctx context.Context, s *stored.Settlement) ([]accounts.Decision, error) {
+	events, err := l.Store.AccountEvents(ctx, l.read)
+	if err != nil {
+		return nil, err
+	}
+	high := map[string]int64{}
+	for _, b := range s.Barriers {
+		high[billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()] = b.High
+	}
+	var decisions []accounts.Decision
+	for i := range events {
+		at := events[i].Arrival
+		if at.Offset >= high[at.Log()] {
+			continue
+		}
+		l.read[at.Log()] = at.Offset + 1
+		decisions = append(decisions, l.registry.Admit(l.Catalog, events[i].AccountEvent)...)
+	}
+	return decisions, nil
+}
+
+// run is effects 4 and 5 of the package comment.
+func (c *closer) run(ctx context.Context) error {
+	c.totals = Totals{}
+	w := Window{Settlement: c.settlement, Moment: c.moment, NewAccounts: c.newAccounts(),
+		First: len(c.loop.history) == 0}
+	if err := c.loop.Store.SaveRoutes(ctx, c.moment.At, c.routes()); err != nil {
+		return err
+	}
+	if err := c.findLosers(ctx, w); err != nil {
+		return err
+	}
+	active, err := c.activeAccounts(ctx, w)
+	if err != nil {
+		return err
+	}
+	calls, err := c.loop.Store.Candidates(ctx, w)
+	if err != nil {
+		return err
+	}
+	defer calls.Close() //nolint:errcheck // only read
+	if err := c.closeAll(ctx, active, calls); err != nil {
+		return err
+	}
+	if err := c.quarantineEvents(ctx); err != nil {
+		return err
+	}
+	books, err := c.loop.Store.FinishClosing(ctx, w)
+	if err != nil {
+		return err
+	}
+	books.Totals = c.totals
+	return c.loop.Store.WriteSettlement(ctx, c.settlement, books)
+}
+
+// newAccounts are the ids, of main accounts and sub-accounts, that this closing learnt of. Calls of
+// theirs may have waited for long (B2, "unknown accounts").
+func (c *closer) newAccounts() []string {
+	var ids []string
+	for _, r := range c.routes() {
+		ids = append(ids, r.AccountID)
+	}
+	return ids
+}
+
+func (c *closer) routes() []Route {
+	var routes []Route
+	for i := range c.decisions {
+		d := &c.decisions[i]
+		if d.Verdict != accounts.Accepted {
+			continue
+		}
+		switch d.Event.Type {
+		case billing.AccountOpened:
+			routes = append(routes, Route{AccountID: d.Event.AccountID, Main: d.Event.AccountID})
+		case billing.SubAccountAdded:
+			routes = append(routes,
+				Route{AccountID: d.Event.SubAccountID, Main: d.Event.AccountID})
+		}
+	}
+	return routes
+}
+
+// findLosers decides which copy counts of every call that has several different ones (B4).
+func (c *closer) findLosers(ctx context.Context, w Window) error {
+	c.losers = map[billing.Arrival]bool{}
+	groups, err := c.loop.Store.DifferingCopies(ctx, w)
+	if err != nil {
+		return err
+	}
+	var duplicates []Duplicate
+	for _, group := range groups {
+		copies := make([]claim.Copy, len(group))
+		for i := range group {
+			copies[i] = c.judge(&group[i])
+		}
+		win := claim.Winner(copies)
+		if win < 0 {
+			continue
+		}
+		conflicts := claim.Conflicts(copies, win)
+		for i := range copies {
+			at := copies[i].Record.Arrival
+			if i == win || copies[i].Refusal != nil {
+				continue
+			}
+			c.losers[at] = true
+			duplicates = append(duplicates, Duplicate{Copy: at, CallID: copies[i].Record.CallID,
+				Winner: copies[win].Record.Arrival, Conflict: slices.Contains(conflicts, i)})
+		}
+	}
+	return c.loop.Store.WriteDuplicates(ctx, c.moment.At, duplicates)
+}
+
+// judge resolves a copy to its account and tags it by this closing's catalogue (B26).
+func (c *closer) judge(call *stored.Call) claim.Copy {
+	copied := claim.Copy{Record: &call.CallRecord}
+	main, known := c.loop.registry.Main(call.AccountID)
+	if !known {
+		copied.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
+			Detail: "account " + call.AccountID + " is not open"}
+		return copied
+	}
+	cat := c.loop.Catalog
+	cohort := cat.CohortOf(c.loop.registry.OpenedAt(main))
+	copied.Main = main
+	copied.Judgement = tagging.Judge(cat, cohort, &call.CallRecord)
+	if no := copied.Judgement.NoTag; no != "" {
+		copied.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: no}
+	}
+	return copied
+}
+
+// activeAccounts are those that a closing concerns: with new events, with calls, or with something
+// that is due without either.
+func (c *closer) activeAccounts(ctx context.Context, w Window) ([]string, error) {
+	withCalls, err := c.loop.Store.AccountsWithCandidates(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	due, err := c.loop.Store.AccountsDue(ctx, c.moment.At)
+	if err != nil {
+		return nil, err
+	}
+	ids := append(withCalls, due...)
+	for i := range c.decisions {
+		if d := &c.decisions[i]; d.Verdict == accounts.Accepted {
+			ids = append(ids, d.Event.AccountID)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// closeAll walks accounts and calls side by side, both in the order of the main account.
+func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) error {
+	next, err := calls.Next()
+	for len(active) > 0 {
+		n := min(len(active), chunkAccountsMax)
+		chunk := Chunk{Moment: c.moment}
+		states, loadErr := c.loop.Store.States(ctx, active[:n], c.moment.At)
+		if loadErr != nil {
+			return loadErr
+		}
+		done := 0
+		for ; done < n && len(chunk.Taken) < chunkCallsMax; done++ {
+			id := active[done]
+			var mine []stored.Call
+			for err == nil && next.Main == id {
+				mine = append(mine, next)
+				next, err = calls.Next()
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			if err := c.closeOne(&chunk, id, states[id], mine); err != nil {
+				return err
+			}
+		}
+		if err := c.write(ctx, &chunk); err != nil {
+			return err
+		}
+		active = active[done:]
+	}
+	if err == nil {
+		return fmt.Errorf("%w: calls of account %s were left over", errHalt, next.Main)
+	}
+	return nil
+}
+
+// closeOne closes one account and adds what came of it to the chunk.
+func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.Call) error {
+	cat := c.loop.Catalog
+	account, err := c.account(id, state)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errHalt, err)
+	}
+	r, err := closing.Close(cat, account, c.moment, c.take(chunk, account, calls))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errHalt, err)
+	}
+	saved, err := json.Marshal(account)
+	if err != nil {
+		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
+	}
+	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
+		InArrears: account.Status == billing.InArrears, DueAt: account.DueAt(cat, c.moment)})
+	chunk.add(id, &r)
+	chunk.Provisional = append(chunk.Provisional,
+		account.Outlook(c.moment.At, cat.Settings.SuspendAfter)...)
+	for _, e := range r.Refused {
+		chunk.Requalified = append(chunk.Requalified,
+			Requalified{Arrival: e.Event.Arrival, Event: &e.Event, Refusal: &e.Refusal})
+	}
+	c.totals.add(&r)
+	return nil
+}
+
+// account loads an account, or opens it, and applies the events that this closing learnt of.
+func (c *closer) account(id string, state []byte) (*closing.Account, error) {
+	var account *closing.Account
+	if state != nil {
+		account = &closing.Account{}
+		if err := json.Unmarshal(state, account); err != nil {
+			return nil, fmt.Errorf("stored state of account %s: %w", id, err)
+		}
+	}
+	for i := range c.decisions {
+		d := &c.decisions[i]
+		if d.Verdict != accounts.Accepted || d.Event.AccountID != id {
+			continue
+		}
+		if d.Event.Type == billing.AccountOpened {
+			account = closing.Open(c.loop.Catalog, d.Event)
+			continue
+		}
+		account.Apply(c.loop.Catalog, d.Event, c.loop.missedBy(d.Event.Arrival))
+	}
+	if account == nil {
+		return nil, fmt.Errorf("account %s is known and has no stored state", id)
+	}
+	return account, nil
+}
+
+// take judges an account's candidates and keeps those that count, in the order in which they are
+// taken.
+func (c *closer) take(
+	chunk *Chunk, account *closing.Account, calls []stored.Call,
+) []closing.Call {
+	taken := make([]closing.Call, 0, len(calls))
+	for i := range calls {
+		call := &calls[i]
+		if c.losers[call.Arrival] {
+			continue
+		}
+		copied := c.judge(call)
+		if copied.Refusal == nil && account.ClosedFor != nil &&
+			billing.DayOf(call.OccurredAt, c.loop.Catalog.Settings.Zone) >= *account.ClosedFor {
+			copied.Refusal = &billing.Refusal{Reason: billing.AccountIsClosed,
+				Detail: "account " + account.ID + " bills no calls from " +
+					account.ClosedFor.String()}
+		}
+		if copied.Refusal != nil {
+			chunk.Requalified = append(chunk.Requalified,
+				Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
+			continue
+		}
+		if c.loop.registry.Voided(copied.Main, call.CallID) {
+			continue
+		}
+		if call.Cohort == "" { // its account was unknown when it arrived
+			chunk.Requalified = append(chunk.Requalified,
+				Requalified{Arrival: call.Arrival, Resolved: "taken"})
+		}
+		taken = append(taken, copied.Call())
+	}
+	slices.SortFunc(taken, func(a, b closing.Call) int {
+		return billing.CompareCalls(&a.CallRecord, &b.CallRecord)
+	})
+	return taken
+}
+
+// write stores a chunk and then publishes its bills and status changes.
+func (c *closer) write(ctx context.Context, chunk *Chunk) error {
+	if err := c.loop.Store.WriteChunk(ctx, chunk); err != nil {
+		return err
+	}
+	if err := c.loop.Publisher.PublishBills(ctx, chunk.Bills); err != nil {
+		return err
+	}
+	changes := slices.Concat(chunk.Status, chunk.Provisional)
+	if err := c.loop.Publisher.PublishStatus(ctx, changes); err != nil {
+		return err
+	}
+	c.loop.Progress.Moved()
+	return nil
+}
+
+// quarantineEvents records which events were refused, which wait, and which waited and act now.
+func (c *closer) quarantineEvents(ctx context.Context) error {
+	var list []Requalified
+	for i := range c.decisions {
+		d := &c.decisions[i]
+		q := Requalified{Arrival: d.Event.Arrival, Event: &d.Event, Refusal: d.Refusal}
+		switch {
+		case d.Verdict == accounts.Refused:
+		case d.Verdict == accounts.Waiting:
+			q.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
+				Detail: "account " + d.Event.AccountID + " is not open"}
+		case d.Released:
+			q.Resolved = string(d.Verdict)
+		default:
+			continue
+		}
+		list = append(list, q)
+	}
+	return c.loop.Store.Requalify(ctx, c.moment.At, list)
+}

@@ -1,0 +1,215 @@
+// Package settle closes bills over the stream. For each closing moment, once a day, it waits until
+// the moment is due, fixes how far each partition is read (the barriers), waits until everything
+// below them is stored, and then runs the kernel over every account concerned and writes what it
+// says. It owns that order; it decides no number.
+//
+// A closing is a pure function of what lies below its barriers and of the accounts as the closing
+// before left them, so doing it again after a crash writes the same rows. Its effects, in order:
+//
+//  1. decide the barriers: the first record on billing.settlements counts for everyone.
+//  2. wait: every offset below every barrier is stored.
+//  3. fold the account events below the barriers.
+//  4. close accounts, a chunk at a time: calls taken, bills, ledger, status and the accounts as
+//     they are now are written, then bills and status are published. A crash here leaves rows of
+//     this closing; reading for it looks only at closings before it, so they are written again.
+//  5. mark the closing as done. From here on it is history.
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/closing"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/observe"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
+)
+
+// Log asks Kafka where partitions end.
+type Log interface {
+	Offsets(ctx context.Context, topic string, partition int) (start, high, stable int64, err error)
+	OffsetAt(ctx context.Context, topic string, partition int, t time.Time) (int64, bool, error)
+	Topic(ctx context.Context, name string) (kafkalog.TopicInfo, error)
+}
+
+// Publisher writes the output topics.
+type Publisher interface {
+	Decide(ctx context.Context, s *stored.Settlement) (*stored.Settlement, error)
+	Settlements(ctx context.Context) (map[billing.Instant]*stored.Settlement, error)
+	PublishBills(ctx context.Context, bills []*billing.Bill) error
+	PublishStatus(ctx context.Context, list []billing.StatusChange) error
+}
+
+// Options connect the loop. Fields without a comment are required.
+type Options struct {
+	Log       Log
+	Publisher Publisher
+	Store     Store
+	Catalog   *catalog.Catalog
+	Calls     []string // call topics
+	Events    string   // the topic of account events
+	// Simulated says that record times are the producers' (files, demo, tests). A closing is then
+	// due when every partition has a record of its time or later, or when Until says that the log
+	// is complete up to it; else it is due when the clock says so.
+	Simulated bool
+	// Until ends the run after the last closing at or before it; 0 runs for ever.
+	Until billing.Instant
+	// First is the day of the first closing; nil means the day of the oldest record.
+	First    *billing.Day
+	Margin   time.Duration // after the close time, before the end of a log may be a barrier
+	Poll     time.Duration // how often the world is looked at while waiting
+	Now      func() time.Time
+	Metrics  *observe.Metrics
+	Progress *observe.Progress
+	Logger   *slog.Logger
+	// Closed, if not nil, hears of each closing that is done.
+	Closed func(*stored.Settlement)
+}
+
+// Loop closes moment after moment.
+type Loop struct {
+	Options
+	registry *accounts.Registry
+	history  []stored.Settlement // closings done, in order
+	read     roster.Position     // account events folded so far
+}
+
+// New makes the loop.
+func New(o Options) *Loop {
+	return &Loop{Options: o, registry: accounts.New(), read: roster.Position{}}
+}
+
+// Run closes until the context ends, or until there is nothing left to close (Until).
+func (l *Loop) Run(ctx context.Context) error {
+	if err := l.insist(ctx, "read the settlements", l.recover); err != nil {
+		return err
+	}
+	for {
+		m, err := l.next(ctx)
+		if err != nil {
+			return err
+		}
+		if l.Until != 0 && m.At > l.Until {
+			l.Logger.Info("every closing is done", "until", l.Until.In(l.Catalog.Settings.Zone))
+			return nil
+		}
+		s, err := l.decide(ctx, m)
+		if err != nil {
+			return err
+		}
+		if err := l.complete(ctx, s); err != nil {
+			return err
+		}
+		if err := l.close(ctx, m, s); err != nil {
+			return err
+		}
+	}
+}
+
+// recover reads which closings are done and folds the account events that they saw.
+func (l *Loop) recover(ctx context.Context) error {
+	done, err := l.Store.ClosedSettlements(ctx)
+	if err != nil {
+		return err
+	}
+	l.history, l.registry, l.read = nil, accounts.New(), roster.Position{}
+	for i := range done {
+		if _, err := l.fold(ctx, &done[i]); err != nil {
+			return err
+		}
+		l.history = append(l.history, done[i])
+	}
+	return nil
+}
+
+// next is the moment after the last closing that is done, or the first one.
+func (l *Loop) next(ctx context.Context) (closing.Moment, error) {
+	if n := len(l.history); n > 0 {
+		return closing.MomentOf(l.Catalog, l.history[n-1].Day+1), nil
+	}
+	if l.First != nil {
+		return closing.MomentOf(l.Catalog, *l.First), nil
+	}
+	var oldest billing.Instant
+	err := l.await(ctx, "the first record", func(ctx context.Context) (string, error) {
+		at, found, err := l.Store.OldestAppended(ctx)
+		oldest = at
+		if err != nil || found {
+			return "", err
+		}
+		return "no record is stored yet", nil
+	})
+	last := closing.LastMomentBy(l.Catalog, oldest)
+	return closing.MomentOf(l.Catalog, last.Day+1), err
+}
+
+// insist does a step until it succeeds or the context ends.
+func (l *Loop) insist(ctx context.Context, what string, step func(context.Context) error) error {
+	return l.await(ctx, what, func(ctx context.Context) (string, error) { return "", step(ctx) })
+}
+
+// await looks again and again until there is nothing to wait for. Errors of the world are waited
+// out like anything else; a broken sum (errHalt) ends the closing at once.
+func (l *Loop) await(
+	ctx context.Context, what string, look func(context.Context) (waitsFor string, err error),
+) error {
+	started := l.Now()
+	for {
+		waitsFor, err := look(ctx)
+		if err == nil && waitsFor == "" {
+			l.Progress.Moved()
+			return nil
+		}
+		if errors.Is(err, errHalt) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			waitsFor = err.Error()
+			l.Logger.Error("settle waits", "step", what, "error", err)
+		}
+		l.Progress.Waits(what + ": " + waitsFor)
+		l.Metrics.SettleWaits(what, l.Now().Sub(started))
+		select {
+		case <-time.After(l.Poll):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// errHalt marks a broken sum: the closing is halted and nothing of it is changed.
+var errHalt = errors.New("closing halted")
+
+// close runs effects 3 to 5 of a closing whose barriers are decided and complete.
+func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement) error {
+	started := l.Now()
+	var decisions []accounts.Decision
+	if err := l.insist(ctx, "fold account events", func(ctx context.Context) (err error) {
+		decisions, err = l.fold(ctx, s) // 3
+		return err
+	}); err != nil {
+		return err
+	}
+	run := closer{loop: l, moment: m, settlement: s, decisions: decisions}
+	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4, 5
+		return fmt.Errorf("closing of %s: %w", m.Day, err)
+	}
+	l.history = append(l.history, *s)
+	l.Metrics.ClosingDone(m.At.Time(), run.totals.Bills, l.Now().Sub(started))
+	l.Logger.Info("closed", "day", m.Day.String(), "bills", run.totals.Bills,
+		"calls", run.totals.Calls, "seconds", l.Now().Sub(started).Seconds())
+	if l.Closed != nil {
+		l.Closed(s)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package settle
+
+import (
+	"context"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/closing"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
+)
+
+// Store is what the settle loop asks of ClickHouse. Reads for a closing see only closings before
+// it; writes of a closing may be repeated and give the same rows.
+type Store interface {
+	// ClosedSettlements gives the closings that are done, in order.
+	ClosedSettlements(ctx context.Context) ([]stored.Settlement, error)
+	// WriteSettlement records a closing as decided, or with books as done.
+	WriteSettlement(ctx context.Context, s *stored.Settlement, books *Books) error
+	// OldestAppended gives the append time of the oldest record stored.
+	OldestAppended(ctx context.Context) (billing.Instant, bool, error)
+	// Missing gives the ranges below a barrier of which no offset is stored.
+	Missing(ctx context.Context, b stored.Barrier) ([]Range, error)
+	AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error)
+
+	SaveRoutes(ctx context.Context, at billing.Instant, routes []Route) error
+	// DifferingCopies gives, by call id, the candidates of which several different ones exist.
+	DifferingCopies(ctx context.Context, w Window) ([][]stored.Call, error)
+	WriteDuplicates(ctx context.Context, at billing.Instant, list []Duplicate) error
+	// AccountsWithCandidates gives the main accounts that have candidates.
+	AccountsWithCandidates(ctx context.Context, w Window) ([]string, error)
+	// AccountsDue gives the accounts whose stored state has something due at or before a time.
+	AccountsDue(ctx context.Context, at billing.Instant) ([]string, error)
+	// Candidates streams the calls that a closing can take, by main account and call order.
+	Candidates(ctx context.Context, w Window) (Calls, error)
+	// States gives the accounts as the last closing before a time left them.
+	States(ctx context.Context, ids []string, before billing.Instant) (map[string][]byte, error)
+
+	WriteChunk(ctx context.Context, chunk *Chunk) error
+	Requalify(ctx context.Context, at billing.Instant, list []Requalified) error
+	// FinishClosing records the copies that lost to calls taken earlier, and counts the books.
+	FinishClosing(ctx context.Context, w Window) (*Books, error)
+}
+
+// Calls is a stream of candidates; Next ends with io.EOF.
+type Calls interface {
+	Next() (stored.Call, error)
+	Close() error
+}
+
+// Range is a run of offsets, From included, To not.
+type Range struct{ From, To int64 }
+
+// Route says which main account an id belongs to.
+type Route struct{ AccountID, Main string }
+
+// Window says which stored copies a closing can take: below its barriers, of closed days, not
+// taken by a closing before.
+type Window struct {
+	Settlement  *stored.Settlement
+	Moment      closing.Moment
+	NewAccounts []string // ids whose calls may have waited since long
+	First       bool     // the first closing looks at everything
+}
+
+// Duplicate is a copy that differs from the one that counts.
+type Duplicate struct {
+	Copy, Winner billing.Arrival
+	CallID       string
+	Conflict     bool // it differs in a billing field
+}
+
+// Requalified changes why a record is in quarantine, or takes it out.
+type Requalified struct {
+	Arrival  billing.Arrival
+	Event    *billing.AccountEvent // of an account event
+	Refusal  *billing.Refusal      // the new reason, nil where Resolved says what became of it
+	Resolved string
+}
+
+// State is an account as a closing left it.
+type State struct {
+	AccountID string
+	JSON      []byte
+	InArrears bool
+	DueAt     billing.Instant // when the next closing concerns it even without events and calls
+}
+
+// Chunk is what a closing writes for some accounts.
+type Chunk struct {
+	Moment      closing.Moment
+	Taken       []TakenCall
+	Bills       []*billing.Bill
+	Ledger      []billing.LedgerEntry
+	Status      []billing.StatusChange // final
+	Provisional []billing.StatusChange // at the close time itself; the next closing confirms them
+	States      []State
+	Requalified []Requalified
+}
+
+// TakenCall is a taken call with its main account.
+type TakenCall struct {
+	Main string
+	closing.Taken
+}
+
+func (c *Chunk) add(id string, r *closing.Result) {
+	for i := range r.Taken {
+		c.Taken = append(c.Taken, TakenCall{Main: id, Taken: r.Taken[i]})
+	}
+	if r.Bill != nil {
+		c.Bills = append(c.Bills, r.Bill)
+	}
+	c.Ledger = append(c.Ledger, r.Ledger...)
+	c.Status = append(c.Status, r.Status...)
+}
+
+func (t *Totals) add(r *closing.Result) {
+	t.Accounts++
+	if r.Bill != nil {
+		t.Bills++
+	}
+	t.Calls += r.Charged.Calls
+	t.Free += r.Charged.Free
+	t.Covered += r.Charged.Covered
+	t.Postpaid += r.Charged.Postpaid
+	t.Uncovered += r.Charged.Uncovered
+	t.UnknownCodes += r.Charged.UnknownCodes
+}
+
+// Books are what became of the records between a closing's barriers (B21).
+type Books struct {
+	Partitions []PartitionBooks
+	Totals     Totals
+}
+
+// PartitionBooks counts one partition's offsets in [Low, High), each term on its own.
+type PartitionBooks struct {
+	stored.Barrier
+	Data, Aborted, Control, Compacted              int64
+	Charged, Free, Duplicate, Quarantined, Waiting int64
+	Events                                         int64
+}

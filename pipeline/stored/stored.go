@@ -1,0 +1,96 @@
+// Package stored holds the rows that the three loops (ingest, usage, settle) hand to the store and
+// get back from it, in the words of the kernel. It owns shapes only: how they are kept is the
+// business of sinks/clickhouse, when they are written that of the loops.
+package stored
+
+import (
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/tagging"
+)
+
+// Batch is what one round of ingest stores. Writing it twice, or cut in another way, changes
+// nothing: every row is an element of a set.
+type Batch struct {
+	Calls       []Call
+	Events      []Event
+	Quarantined []Quarantined
+	Deliveries  []Delivery
+}
+
+// Call is a delivered copy of a call with what was known about it on arrival. The enrichment is
+// provisional: the closing that takes the call judges it again (B26).
+type Call struct {
+	billing.CallRecord
+	Main          string // main account, "" while unknown
+	Cohort        string
+	Judgement     tagging.Judgement
+	CatalogDigest string
+
+	// The record's bytes, for the quarantine; not part of the stored row.
+	Key, Value []byte
+	Headers    map[string]string
+}
+
+// Refusal says why the call waits or has no tag as far as known now; nil when neither is so.
+func (c *Call) Refusal() *billing.Refusal {
+	switch {
+	case c.Main == "":
+		return &billing.Refusal{Reason: billing.UnknownAccount,
+			Detail: "account " + c.AccountID + " is not open"}
+	case c.Judgement.NoTag != "":
+		return &billing.Refusal{Reason: billing.NoBillingTag, Detail: c.Judgement.NoTag}
+	}
+	return nil
+}
+
+// Event is an account event as delivered, with its bytes.
+type Event struct {
+	billing.AccountEvent
+	Value []byte
+}
+
+// Quarantined is a record that was refused or has to wait, with its bytes.
+type Quarantined struct {
+	Arrival    billing.Arrival
+	Key, Value []byte
+	Headers    map[string]string
+	Refusal    billing.Refusal
+	AccountID  string
+	ID         string // call_id or event_id, where it could be read
+	Resolved   string // "", or what became of it later
+	Version    uint64 // the highest counts
+}
+
+// Outcomes of a delivery.
+const (
+	DeliveredData        = "data"
+	DeliveredQuarantined = "quarantined"
+	DeliveredAborted     = "aborted"
+	DeliveredControl     = "control"
+	DeliveredCompacted   = "compacted"
+)
+
+// Delivery says what stood at an offset. There is one for every offset (B21).
+type Delivery struct {
+	Arrival billing.Arrival
+	Outcome string
+	IDHash  uint64 // of the call id, 0 where there is none
+}
+
+// Barrier is the end, exclusive, of what a closing sees of one partition.
+type Barrier struct {
+	Topic     string
+	Partition int32
+	Low       int64 // the barrier before, or where the log began
+	High      int64
+}
+
+// Settlement is the record of one closing: what it saw and by what it judged (B21, B26).
+type Settlement struct {
+	Day            billing.Day
+	ClosedAt       billing.Instant
+	CatalogDigest  string
+	CatalogVersion string
+	RuleVersion    int
+	Barriers       []Barrier
+}

@@ -1,0 +1,122 @@
+// Package usage keeps the usage of open days fresh. Closed days are written by the closing that
+// took their calls and never change; open days are recomputed as a whole from the stored calls, as
+// of a stated moment, every sweep. Nothing is ever added up from inserts, so a redelivered call
+// cannot be counted twice.
+package usage
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/observe"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
+)
+
+// Store is what the usage loop asks of ClickHouse.
+type Store interface {
+	// LastClosedDay gives the day of the last closing that is done.
+	LastClosedDay(ctx context.Context) (billing.Day, bool, error)
+	// Unenriched gives calls of open days whose account was unknown when they arrived.
+	Unenriched(ctx context.Context, openFrom billing.Day, limit int) ([]stored.Call, error)
+	WriteBatch(ctx context.Context, batch *stored.Batch) error
+	// SweepOpenUsage recomputes the usage of the days from openFrom on.
+	SweepOpenUsage(ctx context.Context, asOf time.Time, openFrom billing.Day) error
+}
+
+// Options connect the loop. All fields are required.
+type Options struct {
+	Store    Store
+	Roster   *roster.Roster
+	Interval time.Duration
+	Now      func() time.Time
+	Metrics  *observe.Metrics
+	Progress *observe.Progress
+	Logger   *slog.Logger
+}
+
+// enrichedPerSweepMax bounds the memory of one sweep; what is left over waits for the next.
+const enrichedPerSweepMax = 100_000
+
+// Run sweeps until the context ends. A sweep that fails is told and tried again at the next tick:
+// the numbers shown stay those of the last complete sweep, with its moment beside them.
+func Run(ctx context.Context, o Options) error {
+	tick := time.NewTicker(o.Interval)
+	defer tick.Stop()
+	for {
+		started := o.Now()
+		if err := Sweep(ctx, o); err != nil && ctx.Err() == nil {
+			o.Progress.Waits("sweep: " + err.Error())
+			o.Logger.Error("usage sweep failed", "error", err)
+		} else if err == nil {
+			o.Progress.Moved()
+			o.Metrics.Swept(started, o.Now().Sub(started))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Sweep is one round: learn of new accounts, enrich the calls that waited for them, recompute.
+func Sweep(ctx context.Context, o Options) error {
+	asOf := o.Now()
+	decisions, err := o.Roster.Refresh(ctx)
+	if err != nil {
+		return err
+	}
+	open := billing.Day(0)
+	if last, any, err := o.Store.LastClosedDay(ctx); err != nil {
+		return fmt.Errorf("read the last closing: %w", err)
+	} else if any {
+		open = last + 1
+	}
+	if opensAccounts(decisions) {
+		if err := enrich(ctx, o, open); err != nil {
+			return err
+		}
+	}
+	if err := o.Store.SweepOpenUsage(ctx, asOf, open); err != nil {
+		return fmt.Errorf("recompute open days: %w", err)
+	}
+	return nil
+}
+
+func opensAccounts(decisions []accounts.Decision) bool {
+	for i := range decisions {
+		t := decisions[i].Event.Type
+		if decisions[i].Verdict == accounts.Accepted &&
+			(t == billing.AccountOpened || t == billing.SubAccountAdded) {
+			return true
+		}
+	}
+	return false
+}
+
+// enrich gives calls that came before their account's event their tags. The rows keep their keys
+// and replace themselves.
+func enrich(ctx context.Context, o Options, open billing.Day) error {
+	calls, err := o.Store.Unenriched(ctx, open, enrichedPerSweepMax)
+	if err != nil {
+		return fmt.Errorf("read calls that waited: %w", err)
+	}
+	batch := &stored.Batch{}
+	for i := range calls {
+		if o.Roster.Enrich(&calls[i]); calls[i].Main != "" {
+			batch.Calls = append(batch.Calls, calls[i])
+		}
+	}
+	if len(batch.Calls) == 0 {
+		return nil
+	}
+	if err := o.Store.WriteBatch(ctx, batch); err != nil {
+		return fmt.Errorf("write calls that waited: %w", err)
+	}
+	return nil
+}
