@@ -21,6 +21,9 @@ const (
 	requestTimeout = 30 * time.Second
 	// refreshEvery keeps many partitions that fail at once from asking for metadata in turn.
 	refreshEvery = 100 * time.Millisecond
+	// metadataEvery replaces kafka-go's six seconds, at which every client would ask for all topics
+	// about every three: what changes shows as a refusal, and a refusal refreshes.
+	metadataEvery = time.Minute
 	// unknownTriesMax bounds the wait for a topic just created to be known by all brokers; with
 	// the delays between tries that is about a second.
 	unknownTriesMax = 7
@@ -112,6 +115,7 @@ func New(o Options) (*Client, error) {
 	}
 	o = o.withDefaults()
 	c := &Client{opts: o, addr: kafka.TCP(o.Brokers...), transport: ownTransport(o)}
+	setDefault(&c.transport.MetadataTTL, metadataEvery)
 	c.kafka = &kafka.Client{Addr: c.addr, Transport: c.transport, Timeout: requestTimeout}
 	return c, nil
 }

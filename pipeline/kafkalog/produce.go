@@ -114,7 +114,7 @@ func (p *Producer) Produce(ctx context.Context, records ...Outgoing) error {
 				kafka.Header{Key: h.Key, Value: h.Value})
 		}
 	}
-	err := p.writer.WriteMessages(ctx, messages...)
+	err := p.write(ctx, messages)
 	if err == nil {
 		return nil
 	}
@@ -122,6 +122,24 @@ func (p *Producer) Produce(ctx context.Context, records ...Outgoing) error {
 		return fmt.Errorf("produce: %w", context.Cause(ctx))
 	}
 	return p.recordErrors(err, records)
+}
+
+// write sends the messages, again when kafka-go's cache does not have a topic that may just have
+// been created. It asks its cache before it sends anything, so nothing is written twice by that.
+func (p *Producer) write(ctx context.Context, messages []kafka.Message) error {
+	for try := 1; ; try++ {
+		err := p.writer.WriteMessages(ctx, messages...)
+		var written kafka.WriteErrors
+		if !unknownTopic(err) || errors.As(err, &written) || try == unknownTriesMax {
+			return err
+		}
+		p.transport.CloseIdleConnections()
+		select {
+		case <-time.After(refreshEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // recordErrors gives every record its own error. kafka-go checks the sizes of all records before

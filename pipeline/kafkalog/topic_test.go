@@ -123,7 +123,13 @@ func TestProducerErrorsAreByRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var unknown *UnknownTopic
-	if err = p.Produce(t.Context(), Outgoing{Topic: "nowhere"}); !errors.As(err, &unknown) {
+	if err = p.Produce(t.Context(), Outgoing{Topic: "new"}); !errors.As(err, &unknown) {
+		t.Fatal(err)
+	}
+	if err := cluster.CreateTopic("new", 1, nil); err != nil { // the producer's cache is stale
+		t.Fatal(err)
+	}
+	if err := p.Produce(t.Context(), Outgoing{Topic: "new"}); err != nil {
 		t.Fatal(err)
 	}
 }
