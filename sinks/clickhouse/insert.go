@@ -1,0 +1,232 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/shopspring/decimal"
+
+	"tollstream/pipeline/billing"
+)
+
+// insertRowsMax bounds one INSERT. The driver keeps a whole insert in memory, about 1 kB a row with
+// its buffers, and the server cuts blocks above 1,048,449 rows into several parts.
+const insertRowsMax = 200_000
+
+// column is one column of an insert: a name and a slice with one value per row. Slices that the
+// driver takes: []string and [][]byte for strings, enums and LowCardinality; []time.Time for times
+// and dates (instants, days); []bool, []int32 and so on by the column's type; []decimal.Decimal
+// and, where the column is Nullable, []*decimal.Decimal; [][]string for Array; maps or ordered maps
+// for Map.
+type column struct {
+	name   string
+	values any
+}
+
+// instants gives the values of a DateTime64 column.
+func instants(n int, at func(i int) billing.Instant) []time.Time {
+	out := make([]time.Time, n)
+	for i := range out {
+		out[i] = at(i).Time()
+	}
+	return out
+}
+
+// days gives the values of a Date column.
+func days(n int, at func(i int) billing.Day) []time.Time {
+	out := make([]time.Time, n)
+	for i := range out {
+		out[i] = dayTime(at(i))
+	}
+	return out
+}
+
+// dayTime is a day as the driver wants a Date: midnight in UTC.
+func dayTime(d billing.Day) time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
+
+// values gives the values of any other column.
+func values[T any](n int, at func(i int) T) []T {
+	out := make([]T, n)
+	for i := range out {
+		out[i] = at(i)
+	}
+	return out
+}
+
+// tableColumns is what the server says of a table: the type of each column by name.
+type tableColumns map[string]string
+
+// insert writes rows given as columns, in inserts of at most insertRowsMax rows, one after the
+// other. An error leaves what was written before it; repeating the whole call is always right.
+func (s *Store) insert(ctx context.Context, table string, columns []column) error {
+	rows, err := rowsOf(table, columns)
+	if err != nil || rows == 0 {
+		return err
+	}
+	types, err := s.columnsOf(ctx, table)
+	if err != nil {
+		return err
+	}
+	if err := checkColumns(table, types, columns); err != nil {
+		return err
+	}
+	for from := 0; from < rows; from += insertRowsMax {
+		to := min(from+insertRowsMax, rows)
+		if err := s.insertRange(ctx, table, types, columns, from, to); err != nil {
+			return s.options.explain(fmt.Sprintf("insert into %s", table), err)
+		}
+	}
+	return nil
+}
+
+func rowsOf(table string, columns []column) (int, error) {
+	rows := 0
+	for i, c := range columns {
+		v := reflect.ValueOf(c.values)
+		if v.Kind() != reflect.Slice {
+			return 0, fmt.Errorf("insert into %s: column %s is a %T, not a slice",
+				table, c.name, c.values)
+		}
+		if i == 0 {
+			rows = v.Len()
+		}
+		if v.Len() != rows {
+			return 0, fmt.Errorf("insert into %s: column %s has %d rows, %s has %d",
+				table, c.name, v.Len(), columns[0].name, rows)
+		}
+	}
+	return rows, nil
+}
+
+// columnsOf asks for the types of a table once and keeps the answer.
+func (s *Store) columnsOf(ctx context.Context, table string) (tableColumns, error) {
+	s.mu.Lock()
+	types := s.tables[table]
+	s.mu.Unlock()
+	if types != nil {
+		return types, nil
+	}
+	rows, err := s.conn.Query(ctx, "SELECT name, type FROM system.columns "+
+		"WHERE database = currentDatabase() AND table = ? "+
+		"AND default_kind NOT IN ('MATERIALIZED', 'ALIAS')", table)
+	if err != nil {
+		return nil, s.options.explain("describe "+table, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	types = tableColumns{}
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			return nil, s.options.explain("describe "+table, err)
+		}
+		types[name] = kind
+	}
+	if err := rows.Err(); err != nil {
+		return nil, s.options.explain("describe "+table, err)
+	}
+	if len(types) == 0 {
+		return nil, fmt.Errorf("ClickHouse database %s has no table %s: run tollstream migrate",
+			s.options.Database, table)
+	}
+	s.mu.Lock()
+	s.tables[table] = types
+	s.mu.Unlock()
+	return types, nil
+}
+
+// checkColumns refuses what would be stored otherwise than it was given: a column left out would
+// take a default, and the driver cuts the digits that a Decimal column has no room for.
+func checkColumns(table string, types tableColumns, columns []column) error {
+	for _, c := range columns {
+		kind, ok := types[c.name]
+		if !ok {
+			return fmt.Errorf("insert into %s: no column %s: run tollstream migrate", table, c.name)
+		}
+		if err := checkDecimals(kind, c.values); err != nil {
+			return fmt.Errorf("insert into %s: column %s: %w", table, c.name, err)
+		}
+	}
+	if len(columns) != len(types) {
+		return fmt.Errorf("insert into %s: %d of its %d columns are given: "+
+			"run tollstream migrate or use the matching program", table, len(columns), len(types))
+	}
+	return nil
+}
+
+var decimalScale = regexp.MustCompile(`Decimal\(\d+, (\d+)\)`)
+
+func checkDecimals(kind string, values any) error {
+	m := decimalScale.FindStringSubmatch(kind)
+	if m == nil {
+		return nil
+	}
+	scale, err := strconv.ParseInt(m[1], 10, 32)
+	if err != nil {
+		return err
+	}
+	check := func(d decimal.Decimal) error {
+		if -d.Exponent() > int32(scale) && !d.Truncate(int32(scale)).Equal(d) {
+			return fmt.Errorf("%s has more than %d decimal places", d, scale)
+		}
+		return nil
+	}
+	switch list := values.(type) {
+	case []decimal.Decimal:
+		for _, d := range list {
+			if err := check(d); err != nil {
+				return err
+			}
+		}
+	case []*decimal.Decimal:
+		for _, d := range list {
+			if d == nil {
+				continue
+			}
+			if err := check(*d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) insertRange(
+	ctx context.Context, table string, types tableColumns, columns []column, from, to int,
+) error {
+	names := make([]string, len(columns))
+	kinds := make([]driver.ColumnNameAndType, len(columns))
+	for i, c := range columns {
+		names[i] = "`" + c.name + "`"
+		kinds[i] = driver.ColumnNameAndType{Name: c.name, Type: plainType(types[c.name])}
+	}
+	ctx = driver.Context(ctx, driver.WithColumnNamesAndTypes(kinds))
+	batch, err := s.conn.PrepareBatch(ctx,
+		"INSERT INTO "+table+" ("+strings.Join(names, ", ")+")")
+	if err != nil {
+		return err
+	}
+	defer batch.Close() //nolint:errcheck // Send has the error that counts
+	for i, c := range columns {
+		part := reflect.ValueOf(c.values).Slice(from, to).Interface()
+		if err := batch.Column(i).Append(part); err != nil {
+			return fmt.Errorf("column %s: %w", c.name, err)
+		}
+	}
+	if batch.Rows() != to-from {
+		return fmt.Errorf("the driver holds %d rows, not %d", batch.Rows(), to-from)
+	}
+	return batch.Send()
+}
+
+var lowCardinality = regexp.MustCompile(`LowCardinality\(([A-Za-z0-9]+)\)`)
+
+// plainType is the type in which values travel over HTTP, where the block names its own types and
+// the server converts: the driver's dictionaries cost it more than plain strings do. The native
+// protocol ignores it and takes the table's types.
+func plainType(kind string) string { return lowCardinality.ReplaceAllString(kind, "$1") }

@@ -1,0 +1,207 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/pressly/goose/v3"
+
+	"tollstream/pipeline/billing"
+	migrations "tollstream/schemas/clickhouse"
+)
+
+// versionsTable is goose's ledger of applied migrations.
+const versionsTable = "schema_versions"
+
+// Migration is one file of schemas/clickhouse and what became of it.
+type Migration struct {
+	Version int64
+	Name    string // 0001_input.sql
+	Took    time.Duration
+}
+
+// MigrateResult says what Migrate did, or would do.
+type MigrateResult struct {
+	CreatedDatabase bool
+	Before, After   int64 // schema versions; 0 is an empty database
+	Applied         []Migration
+	Hints           int // reasons whose hints were written
+}
+
+// Migrate creates the database where it is missing and brings its schema to this program's
+// version. It can be repeated, and run again after it was cut short. A dry run changes nothing.
+func Migrate(ctx context.Context, options Options, dryRun bool) (*MigrateResult, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	options = options.withDefaults()
+	var r MigrateResult
+	exists, err := options.createDatabase(ctx, dryRun)
+	if err != nil {
+		return nil, err
+	}
+	r.CreatedDatabase, r.After = !exists, latestMigration()
+	if exists {
+		if r.Before, err = options.schemaVersion(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if dryRun {
+		r.Applied, err = migrationsAfter(r.Before)
+		return &r, err
+	}
+	if err := options.migrate(ctx, &r); err != nil {
+		return nil, err
+	}
+	s, err := Open(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close() //nolint:errcheck // nothing is pending
+	r.Hints, err = s.writeHints(ctx)
+	return &r, err
+}
+
+// createDatabase tells whether the database was there, and creates it otherwise.
+func (o Options) createDatabase(ctx context.Context, dryRun bool) (bool, error) {
+	settings, err := o.driverOptions("")
+	if err != nil {
+		return false, err
+	}
+	conn, err := driver.Open(settings)
+	if err != nil {
+		return false, o.explain("open ClickHouse", err)
+	}
+	defer conn.Close() //nolint:errcheck // nothing is pending
+	var n uint64
+	err = conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = ?", o.Database).
+		Scan(&n)
+	if err != nil {
+		return false, o.explain("connect to ClickHouse", err)
+	}
+	if n > 0 || dryRun {
+		return n > 0, nil
+	}
+	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+o.Database+
+		" COMMENT 'tollstream: calls, bills and what lies between'")
+	return false, o.explain("create database "+o.Database, err)
+}
+
+func (o Options) migrate(ctx context.Context, r *MigrateResult) error {
+	settings, err := o.driverOptions(o.Database)
+	if err != nil {
+		return err
+	}
+	settings.MaxOpenConns, settings.MaxIdleConns = 0, 0 // database/sql has its own pool
+	db := driver.OpenDB(settings)
+	defer db.Close() //nolint:errcheck // nothing is pending
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, migrations.Files(),
+		goose.WithTableName(versionsTable), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		return o.explain("apply "+partial.Failed.Source.Path, partial.Err)
+	} else if err != nil {
+		return o.explain("apply the migrations", err)
+	}
+	for _, m := range results {
+		r.Applied = append(r.Applied,
+			Migration{Version: m.Source.Version, Name: m.Source.Path, Took: m.Duration})
+	}
+	return nil
+}
+
+// schemaVersion is the highest migration that was applied. It creates nothing.
+func (o Options) schemaVersion(ctx context.Context) (int64, error) {
+	s, err := Open(ctx, o)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close() //nolint:errcheck // only read
+	var there uint64
+	err = s.conn.QueryRow(ctx, "SELECT count() FROM system.tables "+
+		"WHERE database = currentDatabase() AND name = ?", versionsTable).Scan(&there)
+	if err != nil {
+		return 0, o.explain("look at the schema", err)
+	}
+	if there == 0 {
+		return 0, nil
+	}
+	var version int64
+	err = s.conn.QueryRow(ctx, "SELECT max(version_id) FROM "+versionsTable).Scan(&version)
+	return version, o.explain("look at the schema", err)
+}
+
+// migrationsAfter lists the migrations above a version.
+func migrationsAfter(version int64) ([]Migration, error) {
+	list, err := migrationFiles()
+	return slices.DeleteFunc(list, func(m Migration) bool { return m.Version <= version }), err
+}
+
+// migrationFiles lists the embedded migrations in their order.
+func migrationFiles() ([]Migration, error) {
+	names, err := fs.Glob(migrations.Files(), "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	list := make([]Migration, len(names))
+	for i, name := range names {
+		number, _, _ := strings.Cut(name, "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s has no number: %w", name, err)
+		}
+		list[i] = Migration{Version: version, Name: name}
+	}
+	return list, nil
+}
+
+// latestMigration is the schema version that this program needs.
+func latestMigration() int64 {
+	list, err := migrationFiles()
+	if err != nil || len(list) == 0 {
+		return 0
+	}
+	return list[len(list)-1].Version
+}
+
+// writeHints stores the hints of the reason codes where the stored ones differ.
+func (s *Store) writeHints(ctx context.Context) (int, error) {
+	rows, err := s.conn.Query(ctx, "SELECT reason, hint FROM reasons FINAL")
+	if err != nil {
+		return 0, s.options.explain("read reasons", err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	stored := map[string]string{}
+	for rows.Next() {
+		var reason, hint string
+		if err := rows.Scan(&reason, &hint); err != nil {
+			return 0, s.options.explain("read reasons", err)
+		}
+		stored[reason] = hint
+	}
+	if err := rows.Err(); err != nil {
+		return 0, s.options.explain("read reasons", err)
+	}
+	var reasons, hints []string
+	all := billing.Reasons()
+	slices.Sort(all)
+	for _, r := range all {
+		if hint, ok := stored[string(r)]; !ok || hint != r.Hint() {
+			reasons, hints = append(reasons, string(r)), append(hints, r.Hint())
+		}
+	}
+	return len(reasons), s.insert(ctx, "reasons",
+		[]column{{"reason", reasons}, {"hint", hints}})
+}
