@@ -15,7 +15,7 @@
 //   - Records stand in offset order and below the last stable offset, so an outcome never changes
 //     once it was delivered.
 //   - Append time is the broker's clock only where Record.TimestampType says LogAppendTime.
-//   - A corrupt batch is an *CorruptBatch naming topic, partition and offset; its records are not
+//   - A corrupt batch is a *CorruptBatch naming topic, partition and offset; its records are not
 //     delivered, nor are those after it.
 //   - Memory for one fetch is bounded, whatever the broker sends (responseSlack, batchBytesMax).
 //   - All waiting is bounded: by the context, by Options.RetryFor, and by requestTimeout.
