@@ -1,0 +1,272 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+
+	"tollstream/pipeline/kafkalog"
+)
+
+// clock is a clock that tests turn by hand.
+type clock struct{ at time.Time }
+
+func newClock() *clock { return &clock{time.Date(2023, 1, 5, 0, 0, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time       { return c.at }
+func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+func (c *clock) build() *Metrics      { return NewMetrics(Build{"v1", "abc", "go1.26"}, c.now) }
+func get(h http.Handler, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
+
+// use sets every metric at least once.
+func use(m *Metrics, at time.Time) {
+	m.Delivered("faceid.calls", "data")
+	m.Delivered("faceid.calls", "aborted")
+	m.Quarantined("not_json")
+	m.Duplicates(2, 1)
+	m.UnknownCode("face_wechat")
+	m.Inserted(500, 20*time.Millisecond)
+	m.Failed("write to ClickHouse")
+	m.Committed(map[kafkalog.TopicPartition]int64{{Topic: "faceid.calls", Partition: 1}: 42})
+	m.Lag("faceid.calls", 1, 7)
+	m.Appended(at.Add(-3 * time.Second))
+	m.Appended(at.Add(-time.Hour)) // another partition is behind; the watermark stays
+	m.Swept(at.Add(-20*time.Second), time.Second)
+	m.ClosingDone(at, 3, 2*time.Second)
+	m.Billed("CNY", 12.5)
+	m.Billed("CNY", -2.5)
+	m.SettleWaits("barriers", time.Minute)
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	c := newClock()
+	m := c.build()
+	Mux(m, NewHealth(c.now))
+	use(m, c.at)
+	families, err := m.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []*dto.MetricFamily
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), namespace+"_") {
+			continue
+		}
+		ours = append(ours, f)
+		for _, metric := range f.GetMetric() {
+			for _, l := range metric.GetLabel() {
+				if strings.Contains(l.GetName(), "account") || strings.Contains(l.GetName(), "call") {
+					t.Errorf("%s has the label %s", f.GetName(), l.GetName())
+				}
+			}
+		}
+	}
+	problems, err := promlint.NewWithMetricFamilies(ours).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestMetricsSayWhatHappened(t *testing.T) {
+	c := newClock()
+	m := c.build()
+	mux := Mux(m, NewHealth(c.now))
+	use(m, c.at)
+	body := get(mux, "/metrics").Body.String()
+	for _, line := range []string{
+		`tollstream_records_read_total{outcome="aborted",topic="faceid.calls"} 1`,
+		`tollstream_records_decoded_total{topic="faceid.calls"} 1`,
+		`tollstream_records_quarantined_total{reason="not_json"} 1`,
+		`tollstream_duplicates_total 2`,
+		`tollstream_conflicts_total 1`,
+		`tollstream_unknown_result_codes_total{table="face_wechat"} 1`,
+		`tollstream_insert_rows_total 500`,
+		`tollstream_insert_duration_seconds_count 1`,
+		`tollstream_failures_total{step="write to ClickHouse"} 1`,
+		`tollstream_committed_offset{partition="1",topic="faceid.calls"} 42`,
+		`tollstream_lag_records{partition="1",topic="faceid.calls"} 7`,
+		`tollstream_append_lag_seconds 3`,
+		`tollstream_usage_sweep_age_seconds 20`,
+		`tollstream_closings_total 1`,
+		`tollstream_last_closing_timestamp_seconds 1.6728768e+09`,
+		`tollstream_closing_waiting_seconds{reason="barriers"} 60`,
+		`tollstream_bills_total 3`,
+		`tollstream_billed_amount_total{currency="CNY",sign="positive"} 12.5`,
+		`tollstream_billed_amount_total{currency="CNY",sign="negative"} 2.5`,
+		`tollstream_build_info{goversion="go1.26",revision="abc",version="v1"} 1`,
+	} {
+		if !strings.Contains(body, line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+}
+
+func TestWaitingEndsWithTheClosing(t *testing.T) {
+	c := newClock()
+	m := c.build()
+	m.SettleWaits("barriers", time.Minute)
+	m.SettleWaits("balance", time.Second)
+	body := get(m.Handler(), "/metrics").Body.String()
+	if strings.Contains(body, `reason="barriers"`) || !strings.Contains(body, `reason="balance"`) {
+		t.Error("only the last reason should be shown")
+	}
+	m.ClosingDone(c.at, 0, 0)
+	if strings.Contains(get(m.Handler(), "/metrics").Body.String(), "closing_waiting_seconds{") {
+		t.Error("a closing that is done still waits")
+	}
+}
+
+// TestReadiness walks a loop through its life; each step says what is done, how long passes after
+// it, and whether the process is ready then.
+func TestReadiness(t *testing.T) {
+	c := newClock()
+	h := NewHealth(c.now)
+	p := h.Loop("ingest", time.Minute)
+	h.Loop("usage", time.Hour).Moved()
+	for _, s := range []struct {
+		name  string
+		do    func()
+		pass  time.Duration
+		ready bool
+		why   string
+	}{
+		{"starting", func() {}, 60 * time.Second, true, "starting"},
+		{"never got going", func() {}, time.Second, false, "starting"},
+		{"got going", p.Moved, 60 * time.Second, true, ""},
+		{"silent", func() {}, time.Second, false, "nothing was heard"},
+		{"idle for long, and saying so", p.Idle, 59 * time.Second, true, ""},
+		{"still idle", p.Idle, 59 * time.Second, true, ""},
+		{"waits", func() { p.Waits("ClickHouse: connection refused") }, 50 * time.Second, true,
+			"ClickHouse"},
+		{"waits on, for something else", func() { p.Waits("Kafka: no leader") }, 11 * time.Second,
+			false, "Kafka"},
+		{"moves again", p.Moved, time.Second, true, ""},
+		{"waits anew", func() { p.Waits("ClickHouse") }, 60 * time.Second, true, "ClickHouse"},
+		{"sleeps", func() { p.IdleUntil(c.at.Add(10 * time.Minute)) }, 11 * time.Minute, true, ""},
+		{"overslept", func() {}, time.Second, false, "nothing was heard"},
+	} {
+		s.do()
+		c.pass(s.pass)
+		r := h.Report()
+		if r.Ready != s.ready || r.Loops[0].Ready != s.ready ||
+			!strings.Contains(r.Loops[0].WaitsFor, s.why) {
+			t.Errorf("%s: %+v", s.name, r)
+		}
+	}
+}
+
+func TestReadyzNamesTheLoop(t *testing.T) {
+	c := newClock()
+	h := NewHealth(c.now)
+	mux := Mux(c.build(), h)
+	ingest, settle := h.Loop("ingest", time.Minute), h.Loop("settle", time.Minute)
+	ingest.Moved()
+	settle.Moved()
+	if w := get(mux, "/readyz"); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	c.pass(5 * time.Second)
+	settle.Waits("barriers of 2023-01-04: faceid.calls/3 is 512 records behind")
+	c.pass(61 * time.Second)
+	ingest.Moved()
+	w := get(mux, "/readyz")
+	var got Report
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if w.Code != http.StatusServiceUnavailable || got.Ready || !strings.Contains(got.Why, "settle") {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	l := got.Loops[1]
+	if l.Loop != "settle" || l.StuckSeconds != 61 || l.BoundSeconds != 60 ||
+		!strings.Contains(l.WaitsFor, "512 records behind") ||
+		l.Since.Format(time.RFC3339) != "2023-01-05T00:00:05Z" {
+		t.Errorf("%s", w.Body)
+	}
+	body := get(mux, "/metrics").Body.String()
+	for _, line := range []string{
+		`tollstream_loop_ready{loop="settle"} 0`, `tollstream_loop_ready{loop="ingest"} 1`,
+		`tollstream_loop_stuck_seconds{loop="settle"} 61`,
+	} {
+		if !strings.Contains(body, line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	settle.Moved()
+	h.Stopping()
+	if w := get(mux, "/readyz"); w.Code != http.StatusServiceUnavailable ||
+		!strings.Contains(w.Body.String(), "stopping") {
+		t.Errorf("stopping: %d %s", w.Code, w.Body)
+	}
+	if w := get(mux, "/healthz"); w.Code != http.StatusOK {
+		t.Errorf("healthz: %d", w.Code)
+	}
+}
+
+func TestNilProgress(*testing.T) {
+	var p *Progress
+	p.Moved()
+	p.Waits("x")
+}
+
+// TestServer: a request under way ends before the server does, and a port that is taken is a clear
+// error.
+func TestServer(t *testing.T) {
+	entered, finish := make(chan bool), make(chan bool)
+	s, err := Listen(ServerOptions{Listen: "127.0.0.1:0", ShutdownTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			entered <- true
+			<-finish
+			_, _ = io.WriteString(w, "whole")
+		})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Listen(ServerOptions{Listen: s.Addr()})
+	if err == nil || !strings.Contains(err.Error(), "another process has that port") {
+		t.Errorf("port in use: %v", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	answer := make(chan string, 1)
+	go func() {
+		r, err := http.Get("http://" + s.Addr())
+		if err != nil {
+			answer <- err.Error()
+			return
+		}
+		defer r.Body.Close() //nolint:errcheck // a test
+		b, _ := io.ReadAll(r.Body)
+		answer <- string(b)
+	}()
+	<-entered
+	stop()
+	select {
+	case err := <-ran:
+		t.Fatalf("ended before its request: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(finish)
+	if got := <-answer; got != "whole" {
+		t.Errorf("answer %q", got)
+	}
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+}
