@@ -145,18 +145,19 @@ func TestBrokerSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	anyPort := "127.0.0.1:0"
 	pid := strconv.Itoa(os.Getpid())
 	for name, c := range map[string]struct {
 		options BrokerOptions
 		want    string
 	}{
-		"folder in use":  {BrokerOptions{Listen: "127.0.0.1:0", DataDir: dir}, "in use by process " + pid},
+		"folder in use":  {BrokerOptions{Listen: anyPort, DataDir: dir}, "in use by process " + pid},
 		"port in use":    {BrokerOptions{Listen: running.Addr(), DataDir: t.TempDir()}, "is in use"},
-		"other machines": {BrokerOptions{Listen: "0.0.0.0:0", DataDir: t.TempDir()}, "is not loopback"},
+		"other machines": {BrokerOptions{Listen: "0.0.0.0:0", DataDir: t.TempDir()}, "not loopback"},
 		"no port":        {BrokerOptions{Listen: "127.0.0.1", DataDir: t.TempDir()}, "not host:port"},
 		"bad port":       {BrokerOptions{Listen: "127.0.0.1:x", DataDir: t.TempDir()}, "has no port"},
-		"folder is file": {BrokerOptions{Listen: "127.0.0.1:0", DataDir: file}, "cannot be created"},
-		"no folder":      {BrokerOptions{Listen: "127.0.0.1:0"}, "not set"},
+		"folder is file": {BrokerOptions{Listen: anyPort, DataDir: file}, "cannot be created"},
+		"no folder":      {BrokerOptions{Listen: anyPort}, "not set"},
 		"bad topic": {BrokerOptions{Listen: "127.0.0.1:0", DataDir: t.TempDir(),
 			Topics: []Topic{{Name: "no spaces", Partitions: 1}}}, "create topic"},
 	} {

@@ -54,7 +54,8 @@ func (f *frameReader) readFrame() error {
 		return err // io.EOF only at the border between two frames
 	}
 	header := head[frameChecksumBytes:]
-	packed, plain := int(binary.LittleEndian.Uint32(header[1:])), int(binary.LittleEndian.Uint32(header[5:]))
+	packed := int(binary.LittleEndian.Uint32(header[1:]))
+	plain := int(binary.LittleEndian.Uint32(header[5:]))
 	if packed < frameHeaderBytes || packed > frameBytesMax || plain > frameBytesMax {
 		return errFrame("a frame of %d bytes for %d bytes is out of bounds", packed, plain)
 	}

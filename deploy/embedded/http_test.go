@@ -119,11 +119,13 @@ func TestBodiesOfCurlMayBePacked(t *testing.T) {
 	_, _ = packer.Write([]byte("1\n2\n3\n"))
 	_ = packer.Close()
 	path := "/?database=TestBodiesOfCurlMayBePacked&query=INSERT+INTO+t+FORMAT+TSV"
-	if response, text := httpCall(t, server, "POST", path, packed.String(), "Content-Encoding", "gzip"); response.StatusCode != 200 {
+	response, text := httpCall(t, server, "POST", path, packed.String(), "Content-Encoding", "gzip")
+	if response.StatusCode != http.StatusOK {
 		t.Fatal(text)
 	}
 	cut := packed.String()[:packed.Len()-9]
-	if response, _ := httpCall(t, server, "POST", path, cut, "Content-Encoding", "gzip"); response.StatusCode == 200 {
+	response, _ = httpCall(t, server, "POST", path, cut, "Content-Encoding", "gzip")
+	if response.StatusCode == http.StatusOK {
 		t.Error("a body that breaks off was acknowledged")
 	}
 	if n := number(t, db, "SELECT sum(a) FROM t"); n != 6 {
@@ -144,7 +146,9 @@ func TestBodiesOfCurlMayBePacked(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes", encoding, err, len(plain))
 		}
 	}
-	if response, _ := httpCall(t, server, "POST", "/?compress=1", "SELECT 1 WHERE 0", "Accept-Encoding", "gzip"); response.ContentLength != 0 {
+	response, _ = httpCall(t, server, "POST", "/?compress=1", "SELECT 1 WHERE 0",
+		"Accept-Encoding", "gzip")
+	if response.ContentLength != 0 {
 		t.Error("an empty result must have a body of length zero: clients take it for no columns")
 	}
 }
@@ -163,7 +167,9 @@ func TestWhoMayEnter(t *testing.T) {
 		}
 	}
 	path := "/?user=default&password=a+p%40ss%3Aword"
-	if _, text := httpCall(t, server, "POST", path, "SELECT 1", "X-ClickHouse-User", "", "X-ClickHouse-Key", ""); text != "1\n" {
+	_, text := httpCall(t, server, "POST", path, "SELECT 1", "X-ClickHouse-User", "",
+		"X-ClickHouse-Key", "")
+	if text != "1\n" {
 		t.Errorf("user and password in the address: %s", text)
 	}
 }
@@ -171,11 +177,12 @@ func TestWhoMayEnter(t *testing.T) {
 // TestErrorAfterOutput: the error comes after the first block went out with status 200.
 func TestErrorAfterOutput(t *testing.T) {
 	server := sharedServer(t)
+	const tagHeader = "X-ClickHouse-Exception-Tag"
 	const sql = "SELECT number, throwIf(number = 200000) FROM numbers(300000) " +
 		"SETTINGS max_block_size = 65536, max_threads = 1"
 	response, text := httpCall(t, server, "POST", "/", sql)
 	if response.StatusCode != http.StatusOK || !strings.HasSuffix(text, "[cut]") ||
-		!strings.Contains(text, "\r\n__exception__\r\n"+response.Header.Get("X-ClickHouse-Exception-Tag")) {
+		!strings.Contains(text, "__exception__\r\n"+response.Header.Get(tagHeader)+"\r\nCode: 395.") {
 		t.Errorf("%s ... %q", response.Status, text[max(0, len(text)-400):])
 	}
 	rows, err := connect(t, server, nil).Query(t.Context(), sql)

@@ -10,6 +10,13 @@ import (
 // LibraryVariable names the environment variable with the path of the chDB library.
 const LibraryVariable = "TOLLSTREAM_CHDB_LIB"
 
+// The lock file pins the package of one platform, because npm refuses a lock file with packages of
+// several when it cannot resolve them all. The others are installed into the cache folder.
+const (
+	pinnedPlatform = "linux/amd64"
+	libraryVersion = "26.7.3-stable.1"
+)
+
 // parentsMax bounds the walk from the working folder upwards; a checkout is never deeper.
 const parentsMax = 12
 
@@ -31,6 +38,10 @@ func LocateLibrary(explicit string) (string, error) {
 	if npmPackage() == "" {
 		return "", fmt.Errorf("the chDB library is missing and there is none on npm for %s/%s: "+
 			"set %s to the path of a libchdb.so", runtime.GOOS, runtime.GOARCH, LibraryVariable)
+	}
+	if runtime.GOOS+"/"+runtime.GOARCH != pinnedPlatform {
+		return "", fmt.Errorf("the chDB library is missing: run: npm install --prefix %s %s@%s",
+			cacheFolder(), npmPackage(), libraryVersion)
 	}
 	return "", fmt.Errorf("the chDB library is missing (npm package %s): "+
 		"run: npm ci --prefix deploy/embedded", npmPackage())
@@ -90,8 +101,9 @@ func libraryPlaces() []string {
 		places = append(places, filepath.Join(filepath.Dir(path), "libchdb.so"))
 		upwards(filepath.Dir(path))
 	}
-	if cache, err := os.UserCacheDir(); err == nil {
-		places = append(places, filepath.Join(cache, "tollstream", "libchdb.so"))
+	if cache := cacheFolder(); cache != "" {
+		places = append(places, filepath.Join(cache, "libchdb.so"))
+		inPackage(cache)
 	}
 	if home, err := os.UserHomeDir(); err == nil {
 		data := os.Getenv("XDG_DATA_HOME")
@@ -101,6 +113,14 @@ func libraryPlaces() []string {
 		places = append(places, filepath.Join(data, "tollstream", "libchdb.so"))
 	}
 	return places
+}
+
+func cacheFolder() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "tollstream")
 }
 
 func isFile(path string) bool {

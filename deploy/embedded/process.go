@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -195,6 +196,13 @@ func (c *ClickHouse) user() string {
 		return userDefault
 	}
 	return c.options.User
+}
+
+// DSN is the same as Options in one line, for tools that take an address. It holds the password.
+func (c *ClickHouse) DSN() string {
+	dsn := url.URL{Scheme: "http", Host: c.address, Path: "/default",
+		User: url.UserPassword(c.user(), c.options.Password)}
+	return dsn.String()
 }
 
 // Close asks the child to end and waits. It kills it only when that takes too long.

@@ -64,11 +64,11 @@ func TestServerSaysWhatIsWrong(t *testing.T) {
 		"folder in use": {func(o *ClickHouseOptions) { o.DataDir = shared.dir },
 			"in use by process " + strconv.Itoa(server.PID())},
 		"port in use":     {func(o *ClickHouseOptions) { o.Listen = server.Addr() }, "is in use"},
-		"other machines":  {func(o *ClickHouseOptions) { o.Listen = "0.0.0.0:8123" }, "is not loopback"},
-		"missing library": {func(o *ClickHouseOptions) { o.Library = "/nowhere.so" }, "npm ci --prefix"},
+		"other machines":  {func(o *ClickHouseOptions) { o.Listen = "0.0.0.0:1" }, "not loopback"},
+		"missing library": {func(o *ClickHouseOptions) { o.Library = "/nowhere.so" }, "npm ci"},
 		"other library":   {func(o *ClickHouseOptions) { o.Library = file }, "npm ci --prefix"},
 		"no binary":       {func(o *ClickHouseOptions) { o.Executable = "/nowhere" }, "no such file"},
-		"another binary":  {func(o *ClickHouseOptions) { o.Executable = "/bin/echo" }, "without starting"},
+		"another binary":  {func(o *ClickHouseOptions) { o.Executable = "/bin/echo" }, "without"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := serverOptions(t, t.TempDir())

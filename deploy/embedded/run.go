@@ -184,8 +184,8 @@ func (r *run) insert(s statement, data io.Reader) error {
 	return nil
 }
 
-// fill reads until the chunk is full. Unlike io.ReadFull it keeps the difference between a body that
-// ended (io.EOF) and one that was cut (io.ErrUnexpectedEOF).
+// fill reads until the chunk is full. Unlike io.ReadFull it keeps the difference between a body
+// that ended (io.EOF) and one that was cut (io.ErrUnexpectedEOF).
 func fill(data io.Reader, chunk []byte) (int, error) {
 	n := 0
 	for n < len(chunk) {
@@ -282,7 +282,8 @@ func (r *run) kill() {
 		return
 	}
 	defer c.close()
-	_ = c.exec("KILL QUERY WHERE Settings['log_comment'] = " + quoteText(r.request.queryID) + " ASYNC")
+	_ = c.exec("KILL QUERY WHERE Settings['log_comment'] = " + quoteText(r.request.queryID) +
+		" ASYNC")
 }
 
 func errOutfile() error {

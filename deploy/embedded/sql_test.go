@@ -45,7 +45,8 @@ func TestSQLOfThePipeline(t *testing.T) {
 		"INSERT INTO calls VALUES ('2026-01-01','a',3,1)",
 		`CREATE TABLE usage (account String, n SimpleAggregateFunction(sum, UInt64))
 			ENGINE = AggregatingMergeTree ORDER BY account`,
-		"CREATE MATERIALIZED VIEW to_usage TO usage AS SELECT account, sum(n) AS n FROM calls GROUP BY account",
+		`CREATE MATERIALIZED VIEW to_usage TO usage AS
+			SELECT account, sum(n) AS n FROM calls GROUP BY account`,
 		"INSERT INTO calls VALUES ('2026-03-01','a',10,1), ('2026-03-02','a',10,1)",
 		"CREATE VIEW totals AS SELECT account, sum(n) AS n FROM calls FINAL GROUP BY account",
 		"CREATE TABLE names (account String, name String) ENGINE = MergeTree ORDER BY account",
@@ -291,7 +292,8 @@ func TestClientGoesAway(t *testing.T) {
 	db := connect(t, server, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := db.QueryRow(ctx, "SELECT count() FROM system.numbers WHERE NOT ignore('gone')").Scan(new(uint64))
+	const endless = "SELECT count() FROM system.numbers WHERE NOT ignore('gone')"
+	err := db.QueryRow(ctx, endless).Scan(new(uint64))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v", err)
 	}
