@@ -63,6 +63,9 @@ func (run *runner) example(n *yaml.Node) ExampleResult {
 		"name", "call", "package", "month", "package_price", "sdk", "expect", "note")
 	res := ExampleResult{Name: run.Text(f.Need("name")), Line: n.Line}
 	want := f.Need("expect")
+	if want != nil && want.Kind == yaml.MappingNode && len(want.Content) == 0 {
+		run.Fault(want, "an example that expects nothing", "say what must hold")
+	}
 	switch {
 	case f.Has("call") && f.Has("package"):
 		res.Diffs = run.reach(f, want)
