@@ -20,8 +20,8 @@ func newCatalogCommand(load func(path string) (*catalog.Catalog, error)) *cobra.
 	c := &cobra.Command{
 		Use:   "catalog",
 		Short: "Check, show and test a product's catalogue",
-		Long: "A catalogue says what a product charges for: tags, prices, packages, result codes,\n" +
-			"each with its dates and sources. Without --catalog the embedded FaceID catalogue is used.",
+		Long: `A catalogue says what a product charges for: tags, prices, packages, result codes, each
+with its dates and sources. Without --catalog the embedded FaceID catalogue is used.`,
 	}
 	c.AddCommand(
 		newCatalogCheckCommand(load), newCatalogShowCommand(load), newCatalogTestCommand(load),
@@ -75,8 +75,8 @@ func newCatalogTestCommand(load func(string) (*catalog.Catalog, error)) *cobra.C
 	c := &cobra.Command{
 		Use:   "test [--catalog F] [EXAMPLES...]",
 		Short: "Run the example tests of a catalogue",
-		Long: "Runs example files against a catalogue. Without EXAMPLES, those embedded with the FaceID\n" +
-			"catalogue, or the file examples.yaml beside the one that --catalog names.",
+		Long: `Runs example files against a catalogue. Without EXAMPLES, those embedded with the FaceID
+catalogue, or the file examples.yaml beside the one that --catalog names.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, files []string) error {
 			cat, err := load(path)
@@ -107,7 +107,9 @@ func newCatalogTestCommand(load func(string) (*catalog.Catalog, error)) *cobra.C
 }
 
 // runExamples prints what does not hold, and fails if anything does not.
-func runExamples(out io.Writer, cat *catalog.Catalog, name string, data []byte, verbose bool) error {
+func runExamples(out io.Writer, cat *catalog.Catalog, name string, data []byte,
+	verbose bool,
+) error {
 	results, err := catalogtest.RunExamples(cat, name, data)
 	if err != nil {
 		return err

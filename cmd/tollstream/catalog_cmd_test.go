@@ -71,7 +71,8 @@ func TestCatalogShowTakesAnyDimension(t *testing.T) {
 		{"--channel", "eid", "--account-opened", "2025-02-01"},
 		{"--channel", "eid", "--account-opened", "yesterday", "--at", "2025-05-01"},
 	} {
-		if _, _, err := catalogCommand(t, append([]string{"show"}, args...)...); !errors.Is(err, errUsage) {
+		_, _, err := catalogCommand(t, append([]string{"show"}, args...)...)
+		if !errors.Is(err, errUsage) {
 			t.Errorf("%v: got %v, want wrong usage", args, err)
 		}
 	}

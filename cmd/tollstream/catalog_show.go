@@ -30,8 +30,8 @@ func newCatalogShowCommand(load func(string) (*catalog.Catalog, error)) *cobra.C
 	c := &cobra.Command{
 		Use:   "show --account-opened T --at T [--channel C] [--dim name=value]...",
 		Short: "Show what a catalogue says about a call: tags, price, packages, charged codes",
-		Example: "  tollstream catalog show --channel wechat_native_h5 --compare-source authority \\\n" +
-			"    --account-opened 2021-01-01 --at 2021-09-01",
+		Example: `  tollstream catalog show --channel wechat_native_h5 --compare-source authority \
+    --account-opened 2021-01-01 --at 2021-09-01`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cat, err := load(f.catalog)
@@ -49,9 +49,9 @@ func newCatalogShowCommand(load func(string) (*catalog.Catalog, error)) *cobra.C
 	flags := c.Flags()
 	flags.StringVar(&f.catalog, "catalog", "", "catalogue file (default: the embedded FaceID one)")
 	flags.StringVar(&f.opened, "account-opened", "", "when the main account opened the product")
-	flags.StringVar(&f.at, "at", "", "when the call was made: 2021-09-01, 2021-09-01T10:00 or RFC 3339")
+	flags.StringVar(&f.at, "at", "", "when the call was made: 2021-09-01T10:00, a date or RFC 3339")
 	flags.StringVar(&f.code, "code", "", "a result code to judge")
-	flags.StringArrayVar(&f.dims, "dim", nil, "a dimension of the catalogue as name=value; repeat it")
+	flags.StringArrayVar(&f.dims, "dim", nil, "a dimension of the call as name=value; repeatable")
 	for _, name := range []string{"channel", "action", "compare_source", "edition"} {
 		f.byName[name] = flags.String(strings.ReplaceAll(name, "_", "-"), "",
 			"short for --dim "+name+"=")
@@ -233,7 +233,7 @@ func showPackages(row func(string, string), cat *catalog.Catalog, j tagging.Judg
 func showCodes(row func(string, string), codes *catalog.CodeTable, j tagging.Judgement,
 	code string, day billing.Day,
 ) {
-	row("result codes", fmt.Sprintf("%s (field %s), source %s", codes.Name, codes.Field, codes.Source))
+	row("result codes", codes.Name+" (field "+codes.Field+"), source "+codes.Source)
 	row("charged codes", strings.Join(codes.ChargedOn(day), ", "))
 	switch {
 	case code == "":

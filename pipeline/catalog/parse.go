@@ -27,8 +27,7 @@ const (
 // file is reported at once: the error is Faults, one line each, by position.
 func Parse(name string, data []byte) (*Catalog, error) {
 	if len(data) > catalogBytesMax {
-		f := Fault{name, 1, 1, "the file is over 4 MiB", "split the product or drop what is not used"}
-		return nil, Faults{f}
+		return nil, Faults{{name, 1, 1, "the file is over 4 MiB", "drop what is not used"}}
 	}
 	r, root := OpenYAML(name, data)
 	if root == nil {

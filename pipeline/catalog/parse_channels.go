@@ -43,7 +43,7 @@ func (l *loader) checkReplacement(n *yaml.Node, ch *Channel, by string) {
 	target := l.cat.Channels[at]
 	for _, v := range ch.Variants {
 		if target.Decides != "" && target.Variant(v.Value) == nil {
-			l.Fault(n, fmt.Sprintf("channel %s has no variant %q, which %s has", by, v.Value, ch.Key),
+			l.Fault(n, fmt.Sprintf("%s has no variant %q, which %s has", by, v.Value, ch.Key),
 				"add the variant there, or name this channel's own")
 		}
 	}
@@ -205,7 +205,7 @@ func (l *loader) usable(n *yaml.Node, cohort string, rule TagRule, last billing.
 		return
 	}
 	if day, ok := l.priced(cohort, rule.Postpaid, first, last); !ok {
-		l.Fault(n, fmt.Sprintf("tag %s has no price for cohort %s on %s", rule.Postpaid, cohort, day),
+		l.Fault(n, fmt.Sprintf("%s has no price for cohort %s on %s", rule.Postpaid, cohort, day),
 			"add a price list, also of a fallback cohort, for that day")
 	}
 }
@@ -265,7 +265,8 @@ func (l *loader) when(n *yaml.Node) []whenPair {
 	var pairs []whenPair
 	for _, e := range l.Entries(n, "when") {
 		if l.dimensionAt(e.Key) < 0 {
-			l.Fault(e.At, fmt.Sprintf("undefined dimension %q", e.Key), "add it under `dimensions:`")
+			l.Fault(e.At, fmt.Sprintf("undefined dimension %q", e.Key),
+				"add it under `dimensions:`")
 		}
 		if value := l.Word(e.Value); value != "" {
 			l.dimensionValue(e.Value, e.Key, value)

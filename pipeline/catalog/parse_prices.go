@@ -88,7 +88,7 @@ func (l *loader) tiers(n *yaml.Node) []billing.Tier {
 		case e.Value.Kind == yaml.ScalarNode && e.Value.Value == unpublished && len(tiers) > 0:
 			t.Unpublished, t.Price = true, tiers[len(tiers)-1].Price
 		case !published:
-			l.Fault(e.At, "a tier above an unpublished one", "only the last tier can be unpublished")
+			l.Fault(e.At, "a tier above an unpublished one", "only the last can be unpublished")
 		default:
 			t.Price = l.Decimal(e.Value)
 		}

@@ -43,7 +43,8 @@ func OpenYAML(name string, data []byte) (*Reader, *yaml.Node) {
 		return r, nil
 	}
 	if err != nil {
-		r.Fault(&yaml.Node{Line: lineIn(err), Column: 1}, "not YAML: "+err.Error(), "mend the syntax")
+		at := &yaml.Node{Line: lineIn(err), Column: 1}
+		r.Fault(at, "not YAML: "+err.Error(), "mend the syntax")
 		return r, nil
 	}
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {

@@ -52,8 +52,8 @@ func Judge(cat *catalog.Catalog, cohort *catalog.Cohort, rec *billing.CallRecord
 	if other := ch.ReplacedBy(rec.Dims); other != nil {
 		by = other
 		if variant = sameVariant(other, variant.Value); variant == nil {
-			j.NoTag = fmt.Sprintf("channel %s is billed as %s by a flag of the call, and that has no "+
-				"such variant", ch.Key, other.Key)
+			j.NoTag = fmt.Sprintf("channel %s, billed as %s, which has no such variant",
+				ch.Key, other.Key)
 			return j
 		}
 	}

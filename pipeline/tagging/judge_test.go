@@ -106,7 +106,11 @@ func TestTagsOfEveryChannel(t *testing.T) {
 
 func TestCodeTables(t *testing.T) {
 	cat := faceID(t)
-	const sdk, native = "channel:enhanced_app_sdk ", "channel:wechat_native_h5 compare_source:authority "
+	const sdk = "channel:enhanced_app_sdk compare_source:authority"
+	const native = "channel:wechat_native_h5 compare_source:authority "
+	const eidPlus = "channel:eid intention:true edition:plus"
+	const compare = "action:LivenessCompare"
+	const besides = "channel:idcard_2 action:MobileStatus"
 	const ordinary = "channel:wechat_ordinary_h5 compare_source:self_photo "
 	const overlay = "channel:overlay_h5 compare_source:authority "
 	const intention = "channel:intention compare_source:authority "
@@ -127,20 +131,20 @@ func TestCodeTables(t *testing.T) {
 		{"channel:eid", "2021-07-18", "2013", "face_wechat", "charged"},
 		{"channel:eid edition:plus", "2022-01-01", "1002", "face_plus_wechat", "charged"},
 		{"channel:eid intention:true", "2021-07-01", "2013", "intention_wechat", "free"},
-		{"channel:eid intention:true edition:plus", "2022-01-01", "1002", "intention_wechat", "free"},
+		{eidPlus, "2022-01-01", "1002", "intention_wechat", "free"},
 		{intention, "2022-01-01", "2006", "intention_wechat", "charged"},
 		{overlay, "2022-01-01", "2006", "face_wechat", "charged"},
 		{overlay + "edition:plus", "2022-01-01", "1002", "face_wechat", "free"},
-		{sdk + "compare_source:authority", "2022-01-01", "66660010", "face_partner_flow", "charged"},
-		{sdk + "compare_source:authority", "2022-01-01", "66660005", "face_partner_flow", "free"},
-		{sdk + "compare_source:authority", "2022-01-01", "-4007", "face_partner_flow", "free"},
-		{sdk + "compare_source:authority", "2022-01-01", "-6007", "face_partner_flow", "unknown"},
+		{sdk, "2022-01-01", "66660010", "face_partner_flow", "charged"},
+		{sdk, "2022-01-01", "66660005", "face_partner_flow", "free"},
+		{sdk, "2022-01-01", "-4007", "face_partner_flow", "free"},
+		{sdk, "2022-01-01", "-6007", "face_partner_flow", "unknown"},
 		{"channel:nfc", "2022-01-01", "0", "nfc", "charged"},
 		{"channel:nfc", "2022-01-01", "1", "nfc", "unknown"},
-		{"action:LivenessCompare", "2021-06-02", "FailedOperation.CompareFail", "face_paas", "charged"},
-		{"action:LivenessCompare", "2021-06-03", "FailedOperation.CompareFail", "face_paas", "free"},
-		{"action:LivenessCompare", "2021-06-03", "FailedOperation.New", "face_paas", "free"},
-		{"action:LivenessCompare", "2021-06-03", "success", "face_paas", "unknown"},
+		{compare, "2021-06-02", "FailedOperation.CompareFail", "face_paas", "charged"},
+		{compare, "2021-06-03", "FailedOperation.CompareFail", "face_paas", "free"},
+		{compare, "2021-06-03", "FailedOperation.New", "face_paas", "free"},
+		{compare, "2021-06-03", "success", "face_paas", "unknown"},
 		{"action:PhoneVerification", "2020-09-28", "-1", "PhoneVerification", "charged"},
 		{"action:PhoneVerification", "2020-09-29", "-1", "PhoneVerification", "free"},
 		{"action:PhoneVerification", "2022-03-08", "-5", "PhoneVerification", "charged"},
@@ -148,7 +152,7 @@ func TestCodeTables(t *testing.T) {
 		{"action:BankCard2EVerification", "2020-01-01", "-18", "BankCard2EVerification", "charged"},
 		{"channel:wechat_realname", "2021-01-01", "-2", "GetRealNameAuthResult", "charged"},
 		// A channel with one list uses that, whatever action stands beside it.
-		{"channel:idcard_2 action:MobileStatus", "2021-01-01", "-1", "IdCardVerification", "charged"},
+		{besides, "2021-01-01", "-1", "IdCardVerification", "charged"},
 	} {
 		j := tagging.Judge(cat, cat.Cohort("C"), call(t, cat, c.call, c.at, c.code))
 		got := "unknown"
@@ -183,9 +187,11 @@ func TestIntentionReplacesTags(t *testing.T) {
 	} {
 		for i, want := range []string{c.a, c.b} {
 			cohort := cat.Cohort([]string{"A", "B"}[i])
-			j := tagging.Judge(cat, cohort, call(t, cat, c.call+" intention:true", "2022-05-01", "0"))
+			rec := call(t, cat, c.call+" intention:true", "2022-05-01", "0")
+			j := tagging.Judge(cat, cohort, rec)
 			if want = short.Replace(want); cell(j) != want {
-				t.Errorf("%s, cohort %s: got %s %q, want %s", c.call, cohort.Name, cell(j), j.NoTag, want)
+				t.Errorf("%s, cohort %s: got %s %q, want %s",
+					c.call, cohort.Name, cell(j), j.NoTag, want)
 			}
 		}
 	}
@@ -217,7 +223,8 @@ func TestFreeActionsNeedNoTag(t *testing.T) {
 	cat := faceID(t)
 	want := tagging.Judgement{FreeAction: true, CodeKnown: true}
 	for action := range cat.FreeActions {
-		rec := call(t, cat, "action:"+action+" intention:true compare_source:authority", "2022-05-01", "0")
+		words := "action:" + action + " intention:true compare_source:authority"
+		rec := call(t, cat, words, "2022-05-01", "0")
 		if j := tagging.Judge(cat, cat.Cohort("B"), rec); j != want {
 			t.Errorf("%s: got %+v, want free", action, j)
 		}

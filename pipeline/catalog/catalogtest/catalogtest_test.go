@@ -35,7 +35,8 @@ func TestFaceIDExamplesHold(t *testing.T) {
 // fail would prove nothing.
 func TestWrongExamplesFail(t *testing.T) {
 	const head = "format: 1\nexamples:\n  - name: x\n    "
-	const nfc = "call: {opened: 2023-05-01, at: 2023-06-01, channel: nfc, code: \"0\"}\n    expect: "
+	const nfc = "call: {opened: 2023-05-01, at: 2023-06-01, channel: nfc, code: \"0\"}\n" +
+		"    expect: "
 	const reach = "package: phone3\n    call: {opened: 2022-02-01, at: 2022-03-01, " +
 		"action: CheckPhoneAndName}\n    expect: "
 	const month = "month: {opened: 2021-01-01, tag: 活体人脸核身, on: 2021-03-15, calls: 1000}\n" +
@@ -84,8 +85,9 @@ func TestFaultyExampleFilesSayWhere(t *testing.T) {
 				"x.yaml:4:13: an example that expects nothing; say what must hold"},
 		{"format: 1\nexamples:\n  - name: x\n    call: {at: 2021-01-01, weather: fine}\n" +
 			"    expect: {charged: true}\n",
-			"x.yaml:4:11: a call lacks \"opened\"; add `opened:`\nx.yaml:4:28: unknown key \"weather\" " +
-				"in a call; use opened, at, code, channel, action, compare_source, intention, edition"},
+			"x.yaml:4:11: a call lacks \"opened\"; add `opened:`\n" +
+				"x.yaml:4:28: unknown key \"weather\" in a call; use opened, at, code, channel, " +
+				"action, compare_source, intention, edition"},
 		{"format: 1\nexamples: []\n", "x.yaml: no example; write at least one"},
 		{"", "x.yaml:1:1: the file is empty; begin with `format: 1`"},
 	} {

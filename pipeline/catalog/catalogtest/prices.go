@@ -108,8 +108,9 @@ func (run *runner) month(n, want *yaml.Node) []string {
 // reached is the tier of a whole quantity, by the catalogue's rule for the boundary (A2).
 func (run *runner) reached(tiers []billing.Tier, quantity int64) int {
 	at := 0
+	inclusive := run.cat.Settings.TierLowerBound == "inclusive"
 	for i, t := range tiers {
-		if t.From < quantity || t.From == quantity && run.cat.Settings.TierLowerBound == "inclusive" {
+		if t.From < quantity || t.From == quantity && inclusive {
 			at = i
 		}
 	}
