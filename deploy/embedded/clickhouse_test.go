@@ -142,7 +142,8 @@ func ownDatabase(t *testing.T, server *ClickHouse, change func(*clickhouse.Optio
 		}
 		return '_'
 	}, t.Name())
-	execAll(t, connect(t, server, nil), "CREATE DATABASE `"+name+"`")
+	execAll(t, connect(t, server, nil), "DROP DATABASE IF EXISTS `"+name+"`",
+		"CREATE DATABASE `"+name+"`")
 	return connect(t, server, func(options *clickhouse.Options) {
 		options.Auth.Database = name
 		if change != nil {

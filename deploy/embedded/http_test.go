@@ -174,11 +174,12 @@ func TestWhoMayEnter(t *testing.T) {
 	}
 }
 
-// TestErrorAfterOutput: the error comes after the first block went out with status 200.
+// TestErrorAfterOutput: the error comes after blocks went out with status 200. It lies 30 blocks
+// deep, because the engine reads ahead and an error it meets early comes before the first block.
 func TestErrorAfterOutput(t *testing.T) {
 	server := sharedServer(t)
 	const tagHeader = "X-ClickHouse-Exception-Tag"
-	const sql = "SELECT number, throwIf(number = 200000) FROM numbers(300000) " +
+	const sql = "SELECT number, throwIf(number = 2000000) FROM numbers(3000000) " +
 		"SETTINGS max_block_size = 65536, max_threads = 1"
 	response, text := httpCall(t, server, "POST", "/", sql)
 	if response.StatusCode != http.StatusOK || !strings.HasSuffix(text, "[cut]") ||
