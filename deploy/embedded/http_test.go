@@ -97,12 +97,13 @@ func TestInterfaceOfHTTP(t *testing.T) {
 
 func TestSessionsKeepTheirState(t *testing.T) {
 	server := sharedServer(t)
-	httpCall(t, server, "POST", "/?session_id=a", "CREATE TEMPORARY TABLE mine (n UInt8)")
-	httpCall(t, server, "POST", "/?session_id=a&max_threads=1", "INSERT INTO mine VALUES (4)")
-	if _, text := httpCall(t, server, "POST", "/?session_id=a", "SELECT n FROM mine"); text != "4\n" {
+	mine := "/?session_id=" + newQueryID()
+	httpCall(t, server, "POST", mine, "CREATE TEMPORARY TABLE mine (n UInt8)")
+	httpCall(t, server, "POST", mine+"&max_threads=1", "INSERT INTO mine VALUES (4)")
+	if _, text := httpCall(t, server, "POST", mine, "SELECT n FROM mine"); text != "4\n" {
 		t.Errorf("the session lost its table: %s", text)
 	}
-	if _, text := httpCall(t, server, "POST", "/?session_id=b", "SELECT n FROM mine"); text == "4\n" {
+	if _, text := httpCall(t, server, "POST", "/?session_id="+newQueryID(), "SELECT n FROM mine"); text == "4\n" {
 		t.Error("another session sees the table")
 	}
 	if _, text := httpCall(t, server, "POST", "/", "SELECT n FROM mine"); text == "4\n" {
