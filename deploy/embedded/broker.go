@@ -18,6 +18,10 @@ import (
 // brokerSetupMax bounds the creation of topics at start; it is local and takes milliseconds.
 const brokerSetupMax = 10 * time.Second
 
+// offsetsRetentionMinutes is 100 years: a developer who comes back after a week goes on where the
+// pipeline stopped.
+const offsetsRetentionMinutes = "52560000"
+
 // topicName is Kafka's own rule; kfake lets any name through.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
@@ -52,7 +56,9 @@ type Broker struct {
 // StartBroker starts a broker of one node and returns when its topics exist.
 //
 // Timestamps are those of the producer: the log.message.timestamp.type setting LogAppendTime is
-// accepted and has no effect.
+// accepted and has no effect. Nothing is ever dropped by age or size, and the retention settings
+// of Topics are left out: kfake compares the producer's timestamps, which may be simulated and
+// long past, with the clock of this machine, and would delete such records within the hour.
 func StartBroker(options BrokerOptions) (*Broker, error) {
 	listener, err := listenLoopback("Kafka", options.Listen)
 	if err != nil {
@@ -84,6 +90,11 @@ func brokerConfig(options BrokerOptions, listener net.Listener) []kfake.Opt {
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tollstream-embedded"),
 		kfake.DataDir(options.DataDir),
+		kfake.BrokerConfigs(map[string]string{
+			"log.retention.ms":          "-1",
+			"log.retention.bytes":       "-1",
+			"offsets.retention.minutes": offsetsRetentionMinutes,
+		}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
 	}
 	if options.SyncWrites {
@@ -114,6 +125,9 @@ func (b *Broker) createTopics(topics []Topic) error {
 		wanted.NumPartitions = int32(topic.Partitions)
 		wanted.ReplicationFactor = 1
 		for name, value := range topic.Configs {
+			if name == "retention.ms" || name == "retention.bytes" {
+				continue // see StartBroker
+			}
 			config := kmsg.NewCreateTopicsRequestTopicConfig()
 			config.Name, config.Value = name, &value
 			wanted.Configs = append(wanted.Configs, config)
