@@ -103,7 +103,8 @@ func TestSessionsKeepTheirState(t *testing.T) {
 	if _, text := httpCall(t, server, "POST", mine, "SELECT n FROM mine"); text != "4\n" {
 		t.Errorf("the session lost its table: %s", text)
 	}
-	if _, text := httpCall(t, server, "POST", "/?session_id="+newQueryID(), "SELECT n FROM mine"); text == "4\n" {
+	_, text := httpCall(t, server, "POST", "/?session_id="+newQueryID(), "SELECT n FROM mine")
+	if text == "4\n" {
 		t.Error("another session sees the table")
 	}
 	if _, text := httpCall(t, server, "POST", "/", "SELECT n FROM mine"); text == "4\n" {
