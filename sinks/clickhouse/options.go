@@ -12,6 +12,8 @@ import (
 	"time"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
+
+	"tollstream/pipeline/decode"
 )
 
 // Defaults of Options.
@@ -50,6 +52,8 @@ type Options struct {
 	MaxConns    int           // default 8
 	// Dims names the catalogue's rating dimensions, in the order of CallRecord.Dims.
 	Dims []string
+	// Events decodes stored account events; only the loops need it.
+	Events *decode.Events
 }
 
 // databaseName keeps the name of the database out of every need for quoting.
