@@ -129,6 +129,10 @@ type EmbeddedConfig struct {
 	KafkaListen      string
 	ClickHouseListen string
 	Library          string
+
+	// executable runs the embedded ClickHouse; empty is this program. Tests built with the race
+	// detector give another, since libchdb cannot run under it.
+	executable string
 }
 
 // The values of settings that other files ask for.

@@ -63,8 +63,11 @@ func newRootCommand() *cobra.Command {
 		return fmt.Errorf("%w: %w", err, errUsage)
 	})
 	root.AddCommand(
+		newRunCommand(),
+		newEmbeddedCommand(),
 		newBillCommand(),
 		newCatalogCommand(loadCatalog),
+		newClickHouseChildCommand(),
 	)
 	markUsageErrors(root)
 	return root

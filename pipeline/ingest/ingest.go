@@ -82,8 +82,25 @@ func New(o Options) *Loop {
 // Run reads until the context ends. Its error is one that no retry can cure: a gap in the log, a
 // corrupt batch, a group that cannot be joined.
 func (l *Loop) Run(ctx context.Context) error {
-	return l.Group.Run(ctx, l.generation)
+	for {
+		err := l.Group.Run(ctx, l.generation)
+		var gap *kafkalog.OffsetOutOfRange
+		var corrupt *kafkalog.CorruptBatch
+		if err == nil || ctx.Err() != nil || errors.As(err, &gap) || errors.As(err, &corrupt) {
+			return ignoreEnd(ctx, err)
+		}
+		l.Progress.Waits("consumer group: " + err.Error())
+		l.Logger.Error("ingest joins again", "error", err)
+		select {
+		case <-time.After(rejoinWait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
+
+// rejoinWait is the pause before a group is joined again that could not be kept.
+const rejoinWait = 2 * time.Second
 
 // round is what was fetched together, and where each partition goes on after it.
 type round struct {
@@ -235,6 +252,9 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 		return fmt.Errorf("commit offsets: %w", err)
 	}
 	l.count(batch, r)
+	for i := range r.fetched {
+		r.fetched[i].Release() // the batch is stored; nothing holds its bytes any more
+	}
 	return nil
 }
 

@@ -138,13 +138,19 @@ func (c *closer) findLosers(ctx context.Context, w Window) error {
 		if win < 0 {
 			continue
 		}
+		// A winner whose day is still open makes the call wait: its other copies are not taken
+		// either, and whether they are duplicates is said when the winner is taken.
+		waits := billing.DayOf(copies[win].Record.OccurredAt, c.loop.Catalog.Settings.Zone) >
+			c.moment.Day
 		conflicts := claim.Conflicts(copies, win)
 		for i := range copies {
 			at := copies[i].Record.Arrival
 			if i == win || copies[i].Refusal != nil {
 				continue
 			}
-			c.losers[at] = true
+			if c.losers[at] = true; waits {
+				continue
+			}
 			duplicates = append(duplicates, Duplicate{Copy: at, CallID: copies[i].Record.CallID,
 				Winner: copies[win].Record.Arrival, Conflict: slices.Contains(conflicts, i)})
 		}
@@ -197,7 +203,7 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 	next, err := calls.Next()
 	for len(active) > 0 {
 		n := min(len(active), chunkAccountsMax)
-		chunk := Chunk{Moment: c.moment}
+		chunk := Chunk{Moment: c.moment, Zone: c.loop.Catalog.Settings.Zone}
 		states, loadErr := c.loop.Store.States(ctx, active[:n], c.moment.At)
 		if loadErr != nil {
 			return loadErr

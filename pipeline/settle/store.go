@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/closing"
@@ -88,6 +89,7 @@ type State struct {
 // Chunk is what a closing writes for some accounts.
 type Chunk struct {
 	Moment      closing.Moment
+	Zone        *time.Location
 	Taken       []TakenCall
 	Bills       []*billing.Bill
 	Ledger      []billing.LedgerEntry
@@ -100,12 +102,15 @@ type Chunk struct {
 // TakenCall is a taken call with its main account.
 type TakenCall struct {
 	Main string
+	Day  billing.Day
 	closing.Taken
 }
 
 func (c *Chunk) add(id string, r *closing.Result) {
 	for i := range r.Taken {
-		c.Taken = append(c.Taken, TakenCall{Main: id, Taken: r.Taken[i]})
+		t := r.Taken[i]
+		day := billing.DayOf(t.Call.OccurredAt, c.Zone)
+		c.Taken = append(c.Taken, TakenCall{Main: id, Day: day, Taken: t})
 	}
 	if r.Bill != nil {
 		c.Bills = append(c.Bills, r.Bill)

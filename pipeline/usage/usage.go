@@ -25,7 +25,7 @@ type Store interface {
 	Unenriched(ctx context.Context, openFrom billing.Day, limit int) ([]stored.Call, error)
 	WriteBatch(ctx context.Context, batch *stored.Batch) error
 	// SweepOpenUsage recomputes the usage of the days from openFrom on.
-	SweepOpenUsage(ctx context.Context, asOf time.Time, openFrom billing.Day) error
+	SweepOpenUsage(ctx context.Context, asOf billing.Instant, openFrom billing.Day) error
 }
 
 // Options connect the loop. All fields are required.
@@ -82,7 +82,7 @@ func Sweep(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := o.Store.SweepOpenUsage(ctx, asOf, open); err != nil {
+	if err := o.Store.SweepOpenUsage(ctx, billing.InstantOf(asOf), open); err != nil {
 		return fmt.Errorf("recompute open days: %w", err)
 	}
 	return nil

@@ -85,4 +85,3 @@ func (p *Publisher) send(ctx context.Context, topic string, out []kafkalog.Outgo
 	}
 	return nil
 }
-

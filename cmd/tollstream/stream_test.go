@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"tollstream/pipeline/batch"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/canonical"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/sinks/clickhouse"
+	"tollstream/sinks/file"
+)
+
+var scenario = flag.String("scenario", "", "folder with calls.jsonl, events.jsonl and until")
+
+// builtProgram is the program built without the race detector, under which libchdb cannot run.
+var builtProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "tollstream-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "tollstream")
+	out, err := exec.Command("go", "build", "-race=false", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+// testWorld is an embedded broker and ClickHouse with a configuration that points at them.
+type testWorld struct {
+	cfg     *Config
+	cat     *catalog.Catalog
+	servers *servers
+	logger  *slog.Logger
+}
+
+func newTestWorld(t *testing.T, dir string) *testWorld {
+	t.Helper()
+	program, err := builtProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.Embedded.DataDir, cfg.Embedded.executable = dir, program
+	cfg.Embedded.KafkaListen, cfg.Embedded.ClickHouseListen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.HTTP.Listen = "127.0.0.1:0"
+	cfg.Ingest.BatchAgeMax = 50 * time.Millisecond
+	cfg.Kafka.Fetch.MaxWait = 50 * time.Millisecond
+	cat, err := loadCatalog("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &testWorld{cfg: cfg, cat: cat,
+		logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	if w.servers, err = startEmbedded(t.Context(), cfg, cat); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.servers.Close)
+	return w
+}
+
+// feed produces records as they stand in arrival order, each with its arrival as timestamp.
+func (w *testWorld) feed(t *testing.T, records []batch.Record) {
+	t.Helper()
+	p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: w.cfg.Kafka.Brokers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close() //nolint:errcheck // everything was acknowledged by Produce
+	out := make([]kafkalog.Outgoing, len(records))
+	for i := range records {
+		r := &records[i]
+		out[i] = kafkalog.Outgoing{Topic: r.Arrival.Topic, Value: r.Value,
+			Time: r.Arrival.Appended.Time()}
+		if r.Object != nil {
+			if key, ok, _ := r.Object.Text("account_id", 64); ok {
+				out[i].Key = []byte(key)
+			}
+		}
+		if out[i].Key == nil {
+			out[i].Key = []byte("?")
+		}
+	}
+	if err := p.Produce(t.Context(), out...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runUntil runs the pipeline until everything up to a time is closed.
+func (w *testWorld) runUntil(t *testing.T, until billing.Instant) {
+	t.Helper()
+	w.cfg.Settle.Until = until
+	s, err := build(t.Context(), w.cfg, w.logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("the stream did not finish: %+v", s.health.Report())
+	}
+}
+
+// bills reads the bills back, in the order of the contract.
+func (w *testWorld) bills(t *testing.T) []byte {
+	t.Helper()
+	store, err := openStore(t.Context(), w.cfg, w.cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // only read
+	bills, err := store.Bills(t.Context(), clickhouse.BillFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return billText(w.cat, bills)
+}
+
+func billText(cat *catalog.Catalog, bills []*billing.Bill) []byte {
+	var lines [][]byte
+	for _, b := range bills {
+		lines = append(lines, canonical.Bill(b, cat.Settings.Zone))
+	}
+	slices.SortFunc(lines, bytes.Compare)
+	return bytes.Join(lines, []byte("\n"))
+}
+
+// TestStreamAgreesWithFiles sends the records of a scenario through Kafka and ClickHouse and
+// compares the bills with those of the same records in memory, byte for byte.
+func TestStreamAgreesWithFiles(t *testing.T) {
+	if *scenario == "" {
+		t.Skip("no -scenario")
+	}
+	records, err := file.ReadRecords(filepath.Join(*scenario, "events.jsonl"),
+		filepath.Join(*scenario, "calls.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(*scenario, "until"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	until, err := billing.ParseInstant(string(bytes.TrimSpace(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newTestWorld(t, t.TempDir())
+	want, err := batch.Run(w.cat, records, until, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.feed(t, records)
+	w.runUntil(t, until)
+	if got, want := w.bills(t), billText(w.cat, want.Bills); !bytes.Equal(got, want) {
+		t.Errorf("the stream's bills differ\n got %s\nwant %s", got, want)
+	}
+}

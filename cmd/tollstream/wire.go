@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/decode"
+	"tollstream/pipeline/ingest"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/observe"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/settle"
+	"tollstream/pipeline/stored"
+	"tollstream/pipeline/usage"
+	"tollstream/sinks/clickhouse"
+	"tollstream/sinks/kafka"
+)
+
+// The whole pipeline, wired by hand, once for `run`, `demo` and the end-to-end tests:
+//
+//	faceid.calls, ...          +--------+   call_copies, deliveries,      +-------+
+//	billing.account-events --> | ingest | --> account_events, quarantine -> | usage | --> open_usage
+//	                           +--------+        |        ^                 +-------+
+//	                             |   roster -----+        |
+//	                             v                        v
+//	                  billing.quarantine            +--------+ --> bills, lines, ledger, status
+//	      billing.settlements <-------------------> | settle | --> billing.bills
+//	                                                +--------+ --> billing.service-status
+type system struct {
+	cfg       *Config
+	cat       *catalog.Catalog
+	log       *kafkalog.Client
+	producer  *kafkalog.Producer
+	publisher *kafka.Publisher
+	store     *clickhouse.Store
+	roster    *roster.Roster
+	metrics   *observe.Metrics
+	health    *observe.Health
+	logger    *slog.Logger
+	server    *observe.Server
+	closed    func(*stored.Settlement) // hears of each closing, may be nil
+}
+
+// Bounds for parts that have no setting of their own.
+const (
+	settlePoll = 500 * time.Millisecond
+	startWait  = 10 * time.Second // for the first answer of a server
+)
+
+// build connects everything and checks that the world is as it has to be: servers that answer, a
+// schema, topics with the broker's append time. Its errors are one line and say what to do.
+func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, error) {
+	s := &system{cfg: cfg, logger: logger}
+	s.metrics = observe.NewMetrics(buildInfo(), time.Now)
+	s.health = observe.NewHealth(time.Now)
+	var err error
+	if s.cat, err = loadCatalog(cfg.Catalog); err != nil {
+		return nil, err
+	}
+	s.server, err = observe.Listen(observe.ServerOptions{
+		Listen: cfg.HTTP.Listen, Handler: observe.Mux(s.metrics, s.health),
+		ShutdownTimeout: cfg.HTTP.ShutdownTimeout, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = openStore(ctx, cfg, s.cat); err != nil {
+		return nil, err
+	}
+	if err := s.store.Ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.connectKafka(); err != nil {
+		return nil, err
+	}
+	if err := s.checkTopics(ctx); err != nil {
+		return nil, err
+	}
+	s.roster = roster.New(s.cat, s.store)
+	return s, nil
+}
+
+func buildInfo() observe.Build {
+	b := observe.Build{Version: "devel"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.GoVersion = info.GoVersion
+		for _, x := range info.Settings {
+			if x.Key == "vcs.revision" {
+				b.Revision = x.Value
+			}
+		}
+	}
+	return b
+}
+
+// openStore connects to ClickHouse as configured.
+func openStore(
+	ctx context.Context, cfg *Config, cat *catalog.Catalog,
+) (*clickhouse.Store, error) {
+	return clickhouse.Open(ctx, storeOptions(cfg, cat))
+}
+
+func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
+	c := &cfg.ClickHouse
+	dims := make([]string, len(cat.Dimensions))
+	for i := range cat.Dimensions {
+		dims[i] = cat.Dimensions[i].Name
+	}
+	return clickhouse.Options{
+		Addr: c.Addr, Database: c.Database, User: c.User, Password: string(c.Password),
+		Protocol: c.Protocol, TLS: c.TLS.Enabled, CAFile: c.TLS.CAFile,
+		ServerName: c.TLS.ServerName, Compression: c.Compression, DialTimeout: c.DialTimeout,
+		Dims: dims, Events: decode.NewEvents(cat),
+	}
+}
+
+func (s *system) connectKafka() error {
+	k := &s.cfg.Kafka
+	transport, err := k.Transport()
+	if err != nil {
+		return err
+	}
+	s.log, err = kafkalog.New(kafkalog.Options{
+		Brokers: k.Brokers, Transport: transport, ClientID: k.ClientID,
+		MaxWait: k.Fetch.MaxWait, MinBytes: int(k.Fetch.MinBytes), MaxBytes: int(k.Fetch.MaxBytes),
+	})
+	if err != nil {
+		return err
+	}
+	s.producer, err = kafkalog.NewProducer(kafkalog.ProducerOptions{
+		Brokers: k.Brokers, Transport: transport, ClientID: k.ClientID,
+	})
+	if err != nil {
+		return err
+	}
+	t := &k.Topics
+	s.publisher = kafka.New(s.producer, s.log, kafka.Topics{
+		Bills: t.Bills, Settlements: t.Settlements, ServiceStatus: t.ServiceStatus,
+		Quarantine: t.Quarantine,
+	}, s.cat.Settings.Zone)
+	return nil
+}
+
+// inputTopics are what the input topics have to be (B21); outputTopics are created when missing.
+func (s *system) inputTopics() []kafkalog.TopicSpec {
+	stamp := kafkalog.LogAppendTime
+	if s.simulated() {
+		stamp = kafkalog.CreateTime
+	}
+	t := &s.cfg.Kafka.Topics
+	var specs []kafkalog.TopicSpec
+	for _, name := range append([]string{t.AccountEvents}, t.Calls...) {
+		specs = append(specs, kafkalog.TopicSpec{
+			Name: name, TimestampType: stamp, Retention: kafkalog.RetentionForever,
+		})
+	}
+	return specs
+}
+
+func (s *system) outputTopics() []kafkalog.TopicSpec {
+	t := &s.cfg.Kafka.Topics
+	var specs []kafkalog.TopicSpec
+	for _, name := range []string{t.Bills, t.Settlements, t.ServiceStatus, t.Quarantine} {
+		specs = append(specs, kafkalog.TopicSpec{Name: name, Partitions: 1,
+			Retention: kafkalog.RetentionForever})
+	}
+	return specs
+}
+
+func (s *system) simulated() bool { return s.cfg.Time.Mode == modeSimulated }
+
+// checkTopics refuses input topics on which lateness could not be decided or records could
+// vanish, and creates the output topics that are missing.
+func (s *system) checkTopics(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	for _, spec := range s.inputTopics() {
+		if _, err := s.log.CheckTopic(ctx, spec); err != nil {
+			return err
+		}
+	}
+	return s.log.EnsureTopics(ctx, s.outputTopics())
+}
+
+// Run runs the roles until the context ends, or until settle.until is reached.
+func (s *system) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.server.Run(ctx) })
+	if s.has(roleIngest) {
+		group.Go(func() error { return s.ingest(ctx) })
+	}
+	if s.has(roleUsage) {
+		group.Go(func() error { return s.usage(ctx) })
+	}
+	if s.has(roleSettle) {
+		group.Go(func() error {
+			err := s.settle(ctx)
+			if err == nil {
+				stop() // everything up to settle.until is closed
+			}
+			return err
+		})
+	}
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *system) has(role string) bool { return slices.Contains(s.cfg.Roles, role) }
+
+func (s *system) ingest(ctx context.Context) error {
+	k := &s.cfg.Kafka
+	transport, err := k.Transport()
+	if err != nil {
+		return err
+	}
+	group, err := kafkalog.NewGroup(kafkalog.GroupOptions{
+		Brokers: k.Brokers, GroupID: k.Group + "-ingest",
+		Topics: append([]string{k.Topics.AccountEvents}, k.Topics.Calls...),
+		Dialer: kafkalog.Dialer(transport),
+	})
+	if err != nil {
+		return err
+	}
+	return ingest.New(ingest.Options{
+		Log: s.log, Group: group, Store: clickhouse.Loops{Store: s.store}, Quarantine: s.publisher,
+		Roster: s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
+		RecordsMax: s.cfg.Ingest.BatchRecordsMax, AgeMax: s.cfg.Ingest.BatchAgeMax,
+		Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
+		Progress: s.health.Loop(roleIngest, s.cfg.HTTP.StallAfter), Logger: s.logger,
+	}).Run(ctx)
+}
+
+func (s *system) usage(ctx context.Context) error {
+	return usage.Run(ctx, usage.Options{
+		Store:    clickhouse.Loops{Store: s.store},
+		Roster:   roster.New(s.cat, s.store),
+		Interval: s.cfg.Usage.SweepInterval, Now: time.Now, Metrics: s.metrics,
+		Progress: s.health.Loop(roleUsage, 2*s.cfg.Usage.SweepInterval+s.cfg.HTTP.StallAfter),
+		Logger:   s.logger,
+	})
+}
+
+func (s *system) settle(ctx context.Context) error {
+	k := &s.cfg.Kafka
+	o := settle.Options{
+		Log: s.log, Publisher: s.publisher, Store: s.store, Catalog: s.cat,
+		Calls: k.Topics.Calls, Events: k.Topics.AccountEvents, Simulated: s.simulated(),
+		Until: s.cfg.Settle.Until, Margin: s.cfg.Settle.ClockMargin, Poll: settlePoll,
+		Now: time.Now, Metrics: s.metrics,
+		Progress: s.health.Loop(roleSettle, s.cfg.HTTP.StallAfter), Logger: s.logger,
+		Closed: s.closed,
+	}
+	if first := s.cfg.Settle.FirstClosing; first != 0 {
+		o.First = &first
+	}
+	if err := settle.New(o).Run(ctx); err != nil {
+		return fmt.Errorf("settle: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (s *system) Close() {
+	if s.producer != nil {
+		_ = s.producer.Close()
+	}
+	if s.log != nil {
+		s.log.Close()
+	}
+	if s.store != nil {
+		_ = s.store.Close()
+	}
+}

@@ -1,0 +1,137 @@
+package clickhouse
+
+import (
+	"context"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/settle"
+	"tollstream/pipeline/stored"
+)
+
+// FinishClosing implements settle.Store.
+func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Books, error) {
+	if err := s.recordLosers(ctx, w); err != nil {
+		return nil, err
+	}
+	books := &settle.Books{}
+	for _, b := range w.Settlement.Barriers {
+		p, err := s.partitionBooks(ctx, b, w.Moment.At)
+		if err != nil {
+			return nil, err
+		}
+		books.Partitions = append(books.Partitions, p)
+	}
+	return books, nil
+}
+
+// recordLosers lists the copies below the barriers whose call was taken, by this closing or one
+// before, as another copy with another key. Copies with the winner's key collapse by themselves.
+func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
+	where, args := window(w)
+	sql := `INSERT INTO duplicate_copies (topic, partition, offset, appended_at, call_id, conflict,
+			winner_topic, winner_partition, winner_offset, closed_at)
+		SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, true,
+			t.topic, t.partition, t.offset, ?
+		FROM (SELECT * EXCEPT (main_account), id_hash FROM call_copies FINAL
+			WHERE no_tag = '' AND ` + where + `) AS c
+		INNER JOIN (
+			SELECT id_hash, call_id, caller, occurred_at, topic, partition, offset
+			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (
+				SELECT id_hash FROM call_copies WHERE ` + where + `)) AS t
+			ON t.id_hash = c.id_hash AND t.call_id = c.call_id
+		INNER JOIN (SELECT account_id FROM account_routes FINAL) AS r
+			ON r.account_id = c.account_id
+		WHERE (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)
+			AND (c.account_id, c.occurred_at, c.call_id, c.billing_hash) NOT IN (
+				SELECT account_id, occurred_at, call_id, billing_hash FROM call_copies
+				WHERE (topic, partition, offset) IN (
+					SELECT topic, partition, offset FROM taken_calls
+					WHERE closed_at <= ? AND id_hash IN (
+						SELECT id_hash FROM call_copies WHERE ` + where + `)))`
+	at := w.Moment.At.Time()
+	all := append([]any{at}, args...)
+	all = append(append(append(all, at), args...), at)
+	return s.exec(ctx, "record copies that do not count", sql, append(all, args...)...)
+}
+
+// partitionBooks counts what became of a partition's offsets in [low, high): every term by a
+// condition of its own (B21).
+func (s *Store) partitionBooks(
+	ctx context.Context, b stored.Barrier, at billing.Instant,
+) (settle.PartitionBooks, error) {
+	p := settle.PartitionBooks{Barrier: b}
+	err := s.conn.QueryRow(ctx, `WITH taken AS (
+			SELECT id_hash FROM taken_calls WHERE closed_at <= ? AND id_hash IN (
+				SELECT id_hash FROM deliveries
+				WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?))
+		SELECT
+			toInt64(countIf(d.outcome IN ('data', 'quarantined'))),
+			toInt64(countIf(d.outcome = 'aborted')), toInt64(countIf(d.outcome = 'control')),
+			toInt64(countIf(d.outcome = 'compacted')),
+			toInt64(countIf(d.outcome = 'data' AND w.outcome IN ('covered', 'postpaid', 'uncovered'))),
+			toInt64(countIf(d.outcome = 'data' AND w.outcome = 'free')),
+			toInt64(countIf(d.outcome = 'data' AND w.outcome = '' AND q.reason = ''
+				AND d.id_hash != 0 AND d.id_hash IN taken)),
+			toInt64(countIf(d.outcome = 'quarantined'
+				OR (w.outcome = '' AND q.reason NOT IN ('', 'unknown_account')))),
+			toInt64(countIf(d.outcome = 'data' AND w.outcome = '' AND (q.reason = 'unknown_account'
+				OR (q.reason = '' AND d.id_hash != 0 AND d.id_hash NOT IN taken)))),
+			toInt64(countIf(d.outcome = 'data' AND d.id_hash = 0 AND q.reason = ''))
+		FROM (SELECT * FROM deliveries FINAL
+			WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?) AS d
+		LEFT ANY JOIN (SELECT offset, toString(outcome) AS outcome FROM taken_calls FINAL
+			WHERE closed_at <= ? AND topic = ? AND partition = ? AND offset >= ? AND offset < ?
+			) AS w ON w.offset = d.offset
+		LEFT ANY JOIN (SELECT offset, toString(reason) AS reason FROM quarantined_records FINAL
+			WHERE resolved = '' AND topic = ? AND partition = ? AND offset >= ? AND offset < ?
+			) AS q ON q.offset = d.offset
+		SETTINGS join_use_nulls = 0`,
+		at.Time(), b.Topic, b.Partition, b.Low, b.High,
+		b.Topic, b.Partition, b.Low, b.High,
+		at.Time(), b.Topic, b.Partition, b.Low, b.High,
+		b.Topic, b.Partition, b.Low, b.High,
+	).Scan(&p.Data, &p.Aborted, &p.Control, &p.Compacted, &p.Charged, &p.Free, &p.Duplicate,
+		&p.Quarantined, &p.Waiting, &p.Events)
+	return p, s.options.explain("count the books", err)
+}
+
+// Requalify implements settle.Store. A record that is in quarantine already keeps its bytes: the
+// new row repeats them. An account event that was well-formed on arrival gets its bytes from where
+// events are stored.
+func (s *Store) Requalify(
+	ctx context.Context, at billing.Instant, list []settle.Requalified,
+) error {
+	for i := range list {
+		if err := s.requalify(ctx, uint64(at), &list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) requalify(ctx context.Context, version uint64, r *settle.Requalified) error {
+	reason, detail := "", ""
+	if r.Refusal != nil {
+		reason, detail = string(r.Refusal.Reason), r.Refusal.Detail
+	}
+	where := "topic = ? AND partition = ? AND offset = ?"
+	place := []any{r.Arrival.Topic, r.Arrival.Partition, r.Arrival.Offset}
+	if r.Event != nil {
+		return s.exec(ctx, "record an account event in quarantine", `INSERT INTO quarantined_records
+			(topic, partition, offset, appended_at, key, value, headers, reason, detail,
+				account_id, call_or_event_id, resolved, version)
+			SELECT topic, partition, offset, appended_at, account_id, value, map(), ?, ?,
+				account_id, event_id, ?, ?
+			FROM account_events FINAL WHERE `+where,
+			append([]any{reason, detail, r.Resolved, version}, place...)...)
+	}
+	return s.exec(ctx, "change a record's place in quarantine", `INSERT INTO quarantined_records
+		(topic, partition, offset, appended_at, key, value, headers, reason, detail,
+			account_id, call_or_event_id, resolved, version)
+		SELECT topic, partition, offset, appended_at, key, value, headers,
+			if(? = '', reason, ?), if(? = '', detail, ?), account_id, call_or_event_id, ?, ?
+		FROM quarantined_records FINAL WHERE `+where,
+		append([]any{reason, reason, reason, detail, r.Resolved, version}, place...)...)
+}
+
+var _ settle.Store = (*Store)(nil)

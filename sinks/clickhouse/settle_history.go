@@ -1,0 +1,183 @@
+package clickhouse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/settle"
+	"tollstream/pipeline/stored"
+)
+
+// barrierRecord is a barrier as it is stored with a settlement.
+type barrierRecord struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Low       int64  `json:"low"`
+	High      int64  `json:"high"`
+}
+
+// Versions of a settlement's row: what is closed goes before what is decided.
+const (
+	decidedVersion = 1
+	closedVersion  = 2
+)
+
+// WriteSettlement implements settle.Store.
+func (s *Store) WriteSettlement(
+	ctx context.Context, st *stored.Settlement, books *settle.Books,
+) error {
+	barriers := make([]barrierRecord, len(st.Barriers))
+	for i, b := range st.Barriers {
+		barriers[i] = barrierRecord(b)
+	}
+	text, err := json.Marshal(barriers)
+	if err != nil {
+		return fmt.Errorf("settlement of %s: %w", st.Day, err)
+	}
+	state, version, totals := "decided", uint64(decidedVersion), settle.Totals{}
+	if books != nil {
+		state, version, totals = "closed", closedVersion, books.Totals
+	}
+	return s.insert(ctx, "settlement_records", []column{
+		{"closed_at", []time.Time{st.ClosedAt.Time()}},
+		{"day", []time.Time{dayTime(st.Day)}},
+		{"state", []string{state}},
+		{"catalog_digest", []string{st.CatalogDigest}},
+		{"catalog_version", []string{st.CatalogVersion}},
+		{"rule_version", []uint32{uint32(st.RuleVersion)}},
+		{"barriers", []string{string(text)}},
+		{"books", []string{booksJSON(books)}},
+		{"bills", []uint64{uint64(totals.Bills)}},
+		{"calls", []uint64{uint64(totals.Calls)}},
+		{"finished_at", []time.Time{time.Now()}},
+		{"version", []uint64{version}},
+	})
+}
+
+// ClosedSettlements implements settle.Store.
+func (s *Store) ClosedSettlements(ctx context.Context) ([]stored.Settlement, error) {
+	const doing = "read settlements"
+	rows, err := s.conn.Query(ctx, `SELECT closed_at, day, catalog_digest, catalog_version,
+		rule_version, barriers FROM settlement_records FINAL WHERE state = 'closed'
+		ORDER BY closed_at`)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var out []stored.Settlement
+	for rows.Next() {
+		var st stored.Settlement
+		var closedAt, day time.Time
+		var rules uint32
+		var barriers string
+		err := rows.Scan(&closedAt, &day, &st.CatalogDigest, &st.CatalogVersion, &rules, &barriers)
+		if err != nil {
+			return nil, s.options.explain(doing, err)
+		}
+		var records []barrierRecord
+		if err := json.Unmarshal([]byte(barriers), &records); err != nil {
+			return nil, fmt.Errorf("settlement of %s: barriers: %w", day.Format(time.DateOnly), err)
+		}
+		for _, b := range records {
+			st.Barriers = append(st.Barriers, stored.Barrier(b))
+		}
+		st.ClosedAt, st.RuleVersion = billing.InstantOf(closedAt), int(rules)
+		st.Day = billing.DateOf(day.Date())
+		out = append(out, st)
+	}
+	return out, s.options.explain(doing, rows.Err())
+}
+
+// LastClosedDay gives the day of the last closing that is done.
+func (s *Store) LastClosedDay(ctx context.Context) (billing.Day, bool, error) {
+	var n uint64
+	var day time.Time
+	err := s.conn.QueryRow(ctx, `SELECT count(), max(day) FROM settlement_records FINAL
+		WHERE state = 'closed'`).Scan(&n, &day)
+	if err != nil {
+		return 0, false, s.options.explain("read the last settlement", err)
+	}
+	return billing.DateOf(day.Date()), n > 0, nil
+}
+
+// OldestAppended implements settle.Store.
+func (s *Store) OldestAppended(ctx context.Context) (billing.Instant, bool, error) {
+	var n uint64
+	var at time.Time
+	err := s.conn.QueryRow(ctx, `SELECT count(), min(appended_at) FROM deliveries
+		WHERE outcome IN ('data', 'quarantined')`).Scan(&n, &at)
+	if err != nil {
+		return 0, false, s.options.explain("look for the oldest record", err)
+	}
+	return billing.InstantOf(at), n > 0, nil
+}
+
+// AccountEvents implements roster.Source and settle.Store: the stored events at or after a
+// position, in arrival order. Their bytes are decoded anew, by the same decoder as on arrival.
+func (s *Store) AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error) {
+	const doing = "read account events"
+	logs, offsets := make([]string, 0, len(from)), make([]int64, 0, len(from))
+	for log, at := range from { // a condition; its order does not matter
+		logs, offsets = append(logs, log), append(offsets, at)
+	}
+	where, args := "", []any{}
+	if len(logs) > 0 {
+		where = `WHERE offset >= transform(concat(toString(topic), '/', toString(partition)),
+			?, ?, toInt64(0))`
+		args = append(args, logs, offsets)
+	}
+	rows, err := s.conn.Query(ctx, `SELECT topic, partition, offset, appended_at, value
+		FROM account_events FINAL `+where+` ORDER BY appended_at, topic, partition, offset`,
+		args...)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var out []stored.Event
+	for rows.Next() {
+		var at billing.Arrival
+		var appended time.Time
+		var value string
+		if err := rows.Scan(&at.Topic, &at.Partition, &at.Offset, &appended, &value); err != nil {
+			return nil, s.options.explain(doing, err)
+		}
+		at.Appended = billing.InstantOf(appended)
+		ev, refusal := s.options.Events.Decode([]byte(value), at)
+		if refusal != nil {
+			return nil, fmt.Errorf("%s: the stored event at %s no longer decodes: %w", doing,
+				at.Place(), refusal)
+		}
+		out = append(out, stored.Event{AccountEvent: ev, Value: []byte(value)})
+	}
+	return out, s.options.explain(doing, rows.Err())
+}
+
+// Unenriched gives calls of open days whose account was unknown when they arrived.
+func (s *Store) Unenriched(
+	ctx context.Context, openFrom billing.Day, limit int,
+) ([]stored.Call, error) {
+	const doing = "read calls that waited"
+	rows, err := s.conn.Query(ctx, `SELECT '' AS main_account, c.call_id, c.account_id,
+			c.occurred_at, c.dims, c.result_code, c.need_charge, c.sdk_platform, c.sdk_name,
+			c.sdk_version, c.topic, c.partition, c.offset, c.appended_at, c.cohort
+		FROM call_copies AS c FINAL WHERE main_account = '' AND toDate(occurred_at) >= ?
+		ORDER BY appended_at, topic, partition, offset LIMIT ?`, dayTime(openFrom), limit)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var out []stored.Call
+	for rows.Next() {
+		c, err := s.scanCall(rows)
+		if err != nil {
+			return nil, errors.Join(errors.New(doing), err)
+		}
+		out = append(out, c)
+	}
+	return out, s.options.explain(doing, rows.Err())
+}

@@ -1,0 +1,257 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/settle"
+	"tollstream/pipeline/stored"
+)
+
+// windowSlack is how long before the last closing a copy can have been appended and still not be
+// takeable then: its day was open, and calls lie at most 24 hours after their arrival (B7); some
+// hours more heal a broker's clock that stepped back. Copies of accounts that were unknown are
+// looked for by account, however old.
+const windowSlack = 36 * time.Hour
+
+// window is the condition on copies that a closing may look at, and its arguments: below the
+// barriers, and not so old that an earlier closing must have decided them.
+func window(w settle.Window) (string, []any) {
+	var logs []string
+	var highs []int64
+	for _, b := range w.Settlement.Barriers {
+		logs = append(logs, billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log())
+		highs = append(highs, b.High)
+	}
+	where := "offset < transform(concat(toString(topic), '/', toString(partition)), ?, ?, " +
+		"toInt64(0))"
+	args := []any{logs, highs}
+	if w.First {
+		return where, args
+	}
+	from := w.Moment.At.Time().Add(-24*time.Hour - windowSlack)
+	recent := "appended_at >= ?"
+	args = append(args, from)
+	if len(w.NewAccounts) > 0 {
+		recent = "(" + recent + " OR account_id IN (?))"
+		args = append(args, w.NewAccounts)
+	}
+	return where + " AND " + recent, args
+}
+
+// openCopies selects the copies below the barriers that are of known accounts and whose calls no
+// closing before took: what a closing has to decide, days that are still open included.
+func openCopies(w settle.Window, columns string) (string, []any) {
+	where, args := window(w)
+	sql := `SELECT ` + columns + `
+		FROM (SELECT * EXCEPT (main_account), id_hash, ver FROM call_copies FINAL
+			WHERE ` + where + `) AS c
+		INNER JOIN (SELECT account_id, main_account FROM account_routes FINAL) AS r
+			ON r.account_id = c.account_id
+		WHERE c.call_id NOT IN (
+			SELECT call_id FROM taken_calls
+			WHERE closed_at < ? AND id_hash IN (
+				SELECT id_hash FROM call_copies WHERE ` + where + `))`
+	all := append(append([]any{}, args...), w.Moment.At.Time())
+	return sql, append(all, args...)
+}
+
+// candidates selects the copies of closed days among the open ones.
+func candidates(w settle.Window, columns string) (string, []any) {
+	sql, args := openCopies(w, columns)
+	return sql + " AND toDate(c.occurred_at) <= ?", append(args, dayTime(w.Moment.Day))
+}
+
+// AccountsWithCandidates implements settle.Store.
+func (s *Store) AccountsWithCandidates(ctx context.Context, w settle.Window) ([]string, error) {
+	sql, args := candidates(w, "DISTINCT r.main_account")
+	return s.strings(ctx, "look for calls to take", sql, args...)
+}
+
+// strings runs a query that gives one column of strings.
+func (s *Store) strings(
+	ctx context.Context, doing, sql string, args ...any,
+) ([]string, error) {
+	rows, err := s.conn.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var out []string
+	for rows.Next() {
+		var x string
+		if err := rows.Scan(&x); err != nil {
+			return nil, s.options.explain(doing, err)
+		}
+		out = append(out, x)
+	}
+	return out, s.options.explain(doing, rows.Err())
+}
+
+// readColumns are what a call is read back with; scanCall knows their order.
+const readColumns = `r.main_account, c.call_id, c.account_id, c.occurred_at, c.dims, c.result_code,
+	c.need_charge, c.sdk_platform, c.sdk_name, c.sdk_version, c.topic, c.partition, c.offset,
+	c.appended_at, c.cohort`
+
+func (s *Store) scanCall(rows driver.Rows) (stored.Call, error) {
+	var c stored.Call
+	var occurred, appended time.Time
+	var dims map[string]string
+	err := rows.Scan(&c.Main, &c.CallID, &c.AccountID, &occurred, &dims, &c.ResultCode,
+		&c.NeedCharge, &c.SDK.Platform, &c.SDK.Name, &c.SDK.Version, &c.Arrival.Topic,
+		&c.Arrival.Partition, &c.Arrival.Offset, &appended, &c.Cohort)
+	if err != nil {
+		return c, fmt.Errorf("read a call: %w", err)
+	}
+	c.OccurredAt, c.Arrival.Appended = billing.InstantOf(occurred), billing.InstantOf(appended)
+	c.Dims = make([]string, len(s.options.Dims))
+	for i, name := range s.options.Dims {
+		c.Dims[i] = dims[name]
+	}
+	return c, nil
+}
+
+// callRows is a stream of calls over one query.
+type callRows struct {
+	store *Store
+	rows  driver.Rows
+}
+
+// Next implements settle.Calls.
+func (c *callRows) Next() (stored.Call, error) {
+	if c.rows.Next() {
+		return c.store.scanCall(c.rows)
+	}
+	if err := c.rows.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return stored.Call{}, c.store.options.explain("read calls to take", err)
+	}
+	return stored.Call{}, io.EOF
+}
+
+// Close implements settle.Calls.
+func (c *callRows) Close() error { return c.rows.Close() }
+
+// Candidates implements settle.Store.
+func (s *Store) Candidates(ctx context.Context, w settle.Window) (settle.Calls, error) {
+	sql, args := candidates(w, readColumns)
+	rows, err := s.conn.Query(ctx, sql+
+		" ORDER BY r.main_account, c.occurred_at, c.call_id, c.ver DESC", args...)
+	if err != nil {
+		return nil, s.options.explain("read calls to take", err)
+	}
+	return &callRows{store: s, rows: rows}, nil
+}
+
+// DifferingCopies implements settle.Store. Identical copies have collapsed already; what is left
+// with a common call_id differs in a field that can move a bill, or in its day.
+func (s *Store) DifferingCopies(ctx context.Context, w settle.Window) ([][]stored.Call, error) {
+	ids, args := openCopies(w, "c.call_id")
+	sql, more := openCopies(w, readColumns)
+	sql += " AND c.call_id IN (SELECT call_id FROM (" + ids + ") GROUP BY call_id " +
+		"HAVING count() > 1) ORDER BY c.call_id, c.ver DESC"
+	rows, err := s.conn.Query(ctx, sql, append(more, args...)...)
+	if err != nil {
+		return nil, s.options.explain("look for copies that differ", err)
+	}
+	stream := &callRows{store: s, rows: rows}
+	defer stream.Close() //nolint:errcheck // only read
+	var groups [][]stored.Call
+	for {
+		c, err := stream.Next()
+		if errors.Is(err, io.EOF) {
+			return groups, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n := len(groups); n > 0 && groups[n-1][0].CallID == c.CallID {
+			groups[n-1] = append(groups[n-1], c)
+			continue
+		}
+		groups = append(groups, []stored.Call{c})
+	}
+}
+
+// States implements settle.Store.
+func (s *Store) States(
+	ctx context.Context, ids []string, before billing.Instant,
+) (map[string][]byte, error) {
+	rows, err := s.conn.Query(ctx, `SELECT account_id, argMax(state, closed_at)
+		FROM account_states WHERE account_id IN (?) AND closed_at < ? GROUP BY account_id`,
+		ids, before.Time())
+	if err != nil {
+		return nil, s.options.explain("read accounts", err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	states := make(map[string][]byte, len(ids))
+	for rows.Next() {
+		var id, state string
+		if err := rows.Scan(&id, &state); err != nil {
+			return nil, s.options.explain("read accounts", err)
+		}
+		states[id] = []byte(state)
+	}
+	return states, s.options.explain("read accounts", rows.Err())
+}
+
+// AccountsDue implements settle.Store.
+func (s *Store) AccountsDue(ctx context.Context, at billing.Instant) ([]string, error) {
+	return s.strings(ctx, "look for accounts that are due", `SELECT account_id FROM account_states
+		WHERE closed_at < ? GROUP BY account_id HAVING argMax(next_due, closed_at) <= ?`,
+		at.Time(), at.Time())
+}
+
+// Missing implements settle.Store: the gaps between the offsets stored in [low, high).
+func (s *Store) Missing(ctx context.Context, b stored.Barrier) ([]settle.Range, error) {
+	if b.High <= b.Low {
+		return nil, nil
+	}
+	const doing = "look for records that are not stored"
+	var n, first, last int64
+	err := s.conn.QueryRow(ctx, `SELECT toInt64(uniqExact(offset)), min(offset), max(offset)
+		FROM deliveries WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?`,
+		b.Topic, b.Partition, b.Low, b.High).Scan(&n, &first, &last)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	switch {
+	case n == b.High-b.Low:
+		return nil, nil
+	case n == 0:
+		return []settle.Range{{From: b.Low, To: b.High}}, nil
+	}
+	rows, err := s.conn.Query(ctx, `SELECT before + 1, offset FROM (
+			SELECT offset, lagInFrame(offset, 1, ?) OVER (ORDER BY offset) AS before
+			FROM (SELECT DISTINCT offset FROM deliveries
+				WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?))
+		WHERE offset > before + 1 ORDER BY offset LIMIT 100`,
+		b.Low-1, b.Topic, b.Partition, b.Low, b.High)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var gaps []settle.Range
+	for rows.Next() {
+		var r settle.Range
+		if err := rows.Scan(&r.From, &r.To); err != nil {
+			return nil, s.options.explain(doing, err)
+		}
+		gaps = append(gaps, r)
+	}
+	if last < b.High-1 {
+		gaps = append(gaps, settle.Range{From: last + 1, To: b.High})
+	}
+	return gaps, s.options.explain(doing, rows.Err())
+}
+
+// placeholders gives n question marks for a VALUES list of tuples.
+func placeholders(n int, one string) string {
+	return strings.TrimSuffix(strings.Repeat(one+", ", n), ", ")
+}

@@ -1,0 +1,302 @@
+package clickhouse
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/canonical"
+	"tollstream/pipeline/closing"
+	"tollstream/pipeline/settle"
+)
+
+// dueMax stands for "never" in account_states, within the range of DateTime64(6).
+var dueMax = billing.InstantOf(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// SaveRoutes implements settle.Store.
+func (s *Store) SaveRoutes(
+	ctx context.Context, at billing.Instant, routes []settle.Route,
+) error {
+	n := len(routes)
+	return s.insert(ctx, "account_routes", []column{
+		{"account_id", values(n, func(i int) string { return routes[i].AccountID })},
+		{"main_account", values(n, func(i int) string { return routes[i].Main })},
+		{"closed_at", instants(n, func(int) billing.Instant { return at })},
+	})
+}
+
+// WriteDuplicates implements settle.Store.
+func (s *Store) WriteDuplicates(
+	ctx context.Context, at billing.Instant, list []settle.Duplicate,
+) error {
+	n := len(list)
+	return s.insert(ctx, "duplicate_copies", []column{
+		{"topic", values(n, func(i int) string { return list[i].Copy.Topic })},
+		{"partition", values(n, func(i int) int32 { return list[i].Copy.Partition })},
+		{"offset", values(n, func(i int) int64 { return list[i].Copy.Offset })},
+		{"appended_at", instants(n, func(i int) billing.Instant { return list[i].Copy.Appended })},
+		{"call_id", values(n, func(i int) string { return list[i].CallID })},
+		{"conflict", values(n, func(i int) bool { return list[i].Conflict })},
+		{"winner_topic", values(n, func(i int) string { return list[i].Winner.Topic })},
+		{"winner_partition", values(n, func(i int) int32 { return list[i].Winner.Partition })},
+		{"winner_offset", values(n, func(i int) int64 { return list[i].Winner.Offset })},
+		{"closed_at", instants(n, func(int) billing.Instant { return at })},
+	})
+}
+
+// WriteChunk implements settle.Store. The accounts' states come last: they say that everything
+// else of these accounts is stored.
+func (s *Store) WriteChunk(ctx context.Context, c *settle.Chunk) error {
+	for _, write := range []func(context.Context, *settle.Chunk) error{
+		s.writeTaken, s.writeClosedUsage, s.writeBills, s.writeLines, s.writeEntries,
+		s.writeStatus, s.writeRequalified, s.writeStates,
+	} {
+		if err := write(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) writeTaken(ctx context.Context, c *settle.Chunk) error {
+	n := len(c.Taken)
+	call := func(i int) *closing.Call { return c.Taken[i].Call }
+	return s.insert(ctx, "taken_calls", []column{
+		{"call_id", values(n, func(i int) string { return call(i).CallID })},
+		{"id_hash", values(n, func(i int) uint64 { return IDHash(call(i).CallID) })},
+		{"account_id", values(n, func(i int) string { return c.Taken[i].Main })},
+		{"caller", values(n, func(i int) string { return call(i).AccountID })},
+		{"occurred_at", instants(n, func(i int) billing.Instant { return call(i).OccurredAt })},
+		{"day", days(n, func(i int) billing.Day { return c.Taken[i].Day })},
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+		{"outcome", values(n, func(i int) string { return string(c.Taken[i].Outcome) })},
+		{"tag", values(n, func(i int) string { return string(c.Taken[i].Tag) })},
+		{"package_id", values(n, func(i int) string { return c.Taken[i].PackageID })},
+		{"topic", values(n, func(i int) string { return call(i).Arrival.Topic })},
+		{"partition", values(n, func(i int) int32 { return call(i).Arrival.Partition })},
+		{"offset", values(n, func(i int) int64 { return call(i).Arrival.Offset })},
+	})
+}
+
+// usageKey is what usage is counted by.
+type usageKey struct {
+	account string
+	day     billing.Day
+	tag     string // postpaid tag
+	channel string
+}
+
+// usageCount counts a closing's calls of one key.
+type usageCount struct {
+	usageKey
+	charged, free, covered, postpaid, uncovered, unknown uint64
+}
+
+func countUsage(taken []settle.TakenCall) []usageCount {
+	byKey := map[usageKey]*usageCount{}
+	for i := range taken {
+		t := &taken[i]
+		key := usageKey{t.Main, t.Day, string(t.Call.Postpaid), t.Call.Channel}
+		u := byKey[key]
+		if u == nil {
+			u = &usageCount{usageKey: key}
+			byKey[key] = u
+		}
+		switch t.Outcome {
+		case closing.Free:
+			u.free++
+		case closing.Covered:
+			u.covered++
+		case closing.Postpaid:
+			u.postpaid++
+		case closing.Uncovered:
+			u.uncovered++
+		}
+		if t.Outcome != closing.Free {
+			u.charged++
+		}
+		if !t.Call.CodeKnown && !t.Call.FreeAction {
+			u.unknown++
+		}
+	}
+	out := make([]usageCount, 0, len(byKey))
+	for _, u := range byKey { // sorted below
+		out = append(out, *u)
+	}
+	slices.SortFunc(out, func(a, b usageCount) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day),
+			cmp.Compare(a.tag, b.tag), cmp.Compare(a.channel, b.channel))
+	})
+	return out
+}
+
+func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
+	u := countUsage(c.Taken)
+	n := len(u)
+	return s.insert(ctx, "closed_usage", []column{
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+		{"account_id", values(n, func(i int) string { return u[i].account })},
+		{"day", days(n, func(i int) billing.Day { return u[i].day })},
+		{"tag", values(n, func(i int) string { return u[i].tag })},
+		{"channel", values(n, func(i int) string { return u[i].channel })},
+		{"charged", values(n, func(i int) uint64 { return u[i].charged })},
+		{"free", values(n, func(i int) uint64 { return u[i].free })},
+		{"covered", values(n, func(i int) uint64 { return u[i].covered })},
+		{"postpaid", values(n, func(i int) uint64 { return u[i].postpaid })},
+		{"uncovered", values(n, func(i int) uint64 { return u[i].uncovered })},
+		{"unknown_code", values(n, func(i int) uint64 { return u[i].unknown })},
+	})
+}
+
+func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
+	b := c.Bills
+	n := len(b)
+	zone := c.Zone
+	return s.insert(ctx, "closed_bills", []column{
+		{"bill_id", values(n, func(i int) string { return b[i].BillID })},
+		{"account_id", values(n, func(i int) string { return b[i].AccountID })},
+		{"cycle", values(n, func(i int) string { return string(b[i].Period.Cycle) })},
+		{"period", values(n, func(i int) string { return b[i].Period.String() })},
+		{"period_start", instants(n, func(i int) billing.Instant { return b[i].PeriodStart })},
+		{"period_end", instants(n, func(i int) billing.Instant { return b[i].PeriodEnd })},
+		{"closed_at", instants(n, func(i int) billing.Instant { return b[i].ClosedAt })},
+		{"currency", values(n, func(i int) string { return b[i].Currency })},
+		{"catalog_version", values(n, func(i int) string { return b[i].CatalogVersion })},
+		{"catalog_digest", values(n, func(i int) string { return b[i].CatalogDigest })},
+		{"rule_version", values(n, func(i int) uint32 { return uint32(b[i].RuleVersion) })},
+		{"total", values(n, func(i int) decimal.Decimal { return b[i].Total })},
+		{"balance_before", values(n, func(i int) decimal.Decimal { return b[i].BalanceBefore })},
+		{"balance_after", values(n, func(i int) decimal.Decimal { return b[i].BalanceAfter })},
+		{"previous_digest", values(n, func(i int) string { return b[i].PreviousDigest })},
+		{"digest", values(n, func(i int) string { return b[i].Digest })},
+		{"lines", values(n, func(i int) uint32 { return uint32(len(b[i].Lines)) })},
+		{"json", values(n, func(i int) string { return string(canonical.Bill(b[i], zone)) })},
+	})
+}
+
+func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
+	var l []*billing.BillLine
+	var of []*billing.Bill
+	for _, b := range c.Bills {
+		for i := range b.Lines {
+			l, of = append(l, &b.Lines[i]), append(of, b)
+		}
+	}
+	n := len(l)
+	explain := func(i int) string {
+		return string(canonical.JSON(canonical.StepObjects(l[i].Explain)))
+	}
+	return s.insert(ctx, "closed_bill_lines", []column{
+		{"bill_id", values(n, func(i int) string { return of[i].BillID })},
+		{"account_id", values(n, func(i int) string { return of[i].AccountID })},
+		{"closed_at", instants(n, func(i int) billing.Instant { return of[i].ClosedAt })},
+		{"line_no", values(n, func(i int) uint32 { return uint32(l[i].No) })},
+		{"kind", values(n, func(i int) string { return string(l[i].Kind) })},
+		{"tag", values(n, func(i int) string { return l[i].Tag })},
+		{"tag_name", values(n, func(i int) string { return l[i].TagName })},
+		{"period", values(n, func(i int) string { return l[i].Period })},
+		{"quantity", values(n, func(i int) int64 { return l[i].Quantity })},
+		{"unit_price", values(n, func(i int) *decimal.Decimal { return l[i].UnitPrice })},
+		{"amount", values(n, func(i int) decimal.Decimal { return l[i].Amount })},
+		{"package_id", values(n, func(i int) string { return l[i].PackageID })},
+		{"flags", values(n, func(i int) []string { return append([]string{}, l[i].Flags...) })},
+		{"explain", values(n, explain)},
+	})
+}
+
+func (s *Store) writeEntries(ctx context.Context, c *settle.Chunk) error {
+	e := c.Ledger
+	n := len(e)
+	return s.insert(ctx, "booked_entries", []column{
+		{"entry_id", values(n, func(i int) string { return e[i].EntryID })},
+		{"account_id", values(n, func(i int) string { return e[i].AccountID })},
+		{"at", instants(n, func(i int) billing.Instant { return e[i].At })},
+		{"kind", values(n, func(i int) string { return e[i].Kind })},
+		{"debit", values(n, func(i int) string { return e[i].Debit })},
+		{"credit", values(n, func(i int) string { return e[i].Credit })},
+		{"amount", values(n, func(i int) decimal.Decimal { return e[i].Amount })},
+		{"cause", values(n, func(i int) string { return e[i].Cause })},
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+	})
+}
+
+func (s *Store) writeStatus(ctx context.Context, c *settle.Chunk) error {
+	all := slices.Concat(c.Status, c.Provisional)
+	n, final := len(all), len(c.Status)
+	// A closing's word is newer than every provisional one before it.
+	version := func(i int) uint64 {
+		if i < final {
+			return 2 * uint64(c.Moment.At)
+		}
+		return 2*uint64(c.Moment.At) - 1
+	}
+	return s.insert(ctx, "status_changes", []column{
+		{"event_id", values(n, func(i int) string { return all[i].EventID })},
+		{"account_id", values(n, func(i int) string { return all[i].AccountID })},
+		{"status", values(n, func(i int) string { return string(all[i].Status) })},
+		{"effective_at", instants(n, func(i int) billing.Instant { return all[i].EffectiveAt })},
+		{"balance", values(n, func(i int) decimal.Decimal { return all[i].Balance.Round(2) })},
+		{"cause", values(n, func(i int) string { return all[i].Cause })},
+		{"provisional", values(n, func(i int) bool { return i >= final })},
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+		{"version", values(n, version)},
+	})
+}
+
+func (s *Store) writeRequalified(ctx context.Context, c *settle.Chunk) error {
+	return s.Requalify(ctx, c.Moment.At, c.Requalified)
+}
+
+func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
+	st := c.States
+	n := len(st)
+	due := func(i int) billing.Instant { return min(st[i].DueAt, dueMax) }
+	return s.insert(ctx, "account_states", []column{
+		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+		{"state", values(n, func(i int) string { return string(st[i].JSON) })},
+		{"in_arrears", values(n, func(i int) bool { return st[i].InArrears })},
+		{"pending", values(n, func(i int) bool { return st[i].DueAt < dueMax })},
+		{"next_due", instants(n, due)},
+	})
+}
+
+// books as they are stored with a settlement.
+type booksRecord struct {
+	Topic       string `json:"topic"`
+	Partition   int32  `json:"partition"`
+	Low         int64  `json:"low"`
+	High        int64  `json:"high"`
+	Data        int64  `json:"data"`
+	Aborted     int64  `json:"aborted"`
+	Control     int64  `json:"control"`
+	Compacted   int64  `json:"compacted"`
+	Charged     int64  `json:"charged"`
+	Free        int64  `json:"free"`
+	Duplicate   int64  `json:"duplicate"`
+	Quarantined int64  `json:"quarantined"`
+	Waiting     int64  `json:"waiting"`
+	Events      int64  `json:"events"`
+}
+
+func booksJSON(b *settle.Books) string {
+	records := []booksRecord{}
+	if b != nil {
+		for _, p := range b.Partitions {
+			records = append(records, booksRecord{
+				p.Topic, p.Partition, p.Low, p.High, p.Data, p.Aborted, p.Control, p.Compacted,
+				p.Charged, p.Free, p.Duplicate, p.Quarantined, p.Waiting, p.Events,
+			})
+		}
+	}
+	text, err := json.Marshal(records)
+	if err != nil {
+		return "[]" // integers and strings always marshal
+	}
+	return string(text)
+}
