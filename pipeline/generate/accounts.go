@@ -94,7 +94,9 @@ func (g *Generator) planAccounts() error {
 		}
 		g.accounts = append(g.accounts, a)
 	}
-	slices.SortStableFunc(g.accounts, func(a, b *account) int { return cmp.Compare(a.start, b.start) })
+	slices.SortStableFunc(g.accounts, func(a, b *account) int {
+		return cmp.Compare(a.start, b.start)
+	})
 	through := uint64(0)
 	for _, a := range g.accounts {
 		through += a.weight
