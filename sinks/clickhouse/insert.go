@@ -15,10 +15,6 @@ import (
 	"tollstream/pipeline/billing"
 )
 
-// insertRowsMax bounds one INSERT. The driver keeps a whole insert in memory, about 1 kB a row with
-// its buffers, and the server cuts blocks above 1,048,449 rows into several parts.
-const insertRowsMax = 200_000
-
 // column is one column of an insert: a name and a slice with one value per row. Slices that the
 // driver takes: []string and [][]byte for strings, enums and LowCardinality; []time.Time for times
 // and dates (instants, days); []bool, []int32 and so on by the column's type; []decimal.Decimal
@@ -62,7 +58,7 @@ func values[T any](n int, at func(i int) T) []T {
 // tableColumns is what the server says of a table: the type of each column by name.
 type tableColumns map[string]string
 
-// insert writes rows given as columns, in inserts of at most insertRowsMax rows, one after the
+// insert writes rows given as columns, in inserts of at most InsertRowsMax rows, one after the
 // other. An error leaves what was written before it; repeating the whole call is always right.
 func (s *Store) insert(ctx context.Context, table string, columns []column) error {
 	rows, err := rowsOf(table, columns)
@@ -76,8 +72,8 @@ func (s *Store) insert(ctx context.Context, table string, columns []column) erro
 	if err := checkColumns(table, types, columns); err != nil {
 		return err
 	}
-	for from := 0; from < rows; from += insertRowsMax {
-		to := min(from+insertRowsMax, rows)
+	for from := 0; from < rows; from += s.options.InsertRowsMax {
+		to := min(from+s.options.InsertRowsMax, rows)
 		if err := s.insertRange(ctx, table, types, columns, from, to); err != nil {
 			return s.options.explain(fmt.Sprintf("insert into %s", table), err)
 		}

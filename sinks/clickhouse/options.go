@@ -25,6 +25,7 @@ const (
 	// purpose (a cancelled insert may still commit); the row sets make the retry harmless.
 	readTimeout = 5 * time.Minute
 	connsMax    = 8
+	insertRows  = 100_000
 )
 
 // Protocols by which the server is reached.
@@ -43,13 +44,18 @@ type Options struct {
 	// TLS settings. A CAFile or a ServerName alone does not switch TLS on.
 	TLS                bool
 	CAFile             string // PEM; default: the system's
+	CertFile, KeyFile  string // PEM; our own certificate, default none
 	ServerName         string // default: the host of Addr
 	InsecureSkipVerify bool
-	// Compression of inserts and answers: lz4 (default) or none, which is faster on one machine.
+	// Compression of inserts and answers: lz4 (default), zstd for slow lines, or none, which is
+	// fastest on one machine.
 	Compression string
 	DialTimeout time.Duration // default 10 s
 	ReadTimeout time.Duration // default 5 min
 	MaxConns    int           // default 8
+	// InsertRowsMax bounds one INSERT (default 100,000). The driver keeps a whole insert in
+	// memory, about 1 kB a call with its buffers, and the server cuts above 1,048,449 rows.
+	InsertRowsMax int
 	// Dims names the catalogue's rating dimensions, in the order of CallRecord.Dims.
 	Dims []string
 	// Events decodes stored account events; only the loops need it.
@@ -67,6 +73,7 @@ func (o Options) withDefaults() Options {
 	o.DialTimeout = cmp.Or(o.DialTimeout, dialTimeout)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, readTimeout)
 	o.MaxConns = cmp.Or(o.MaxConns, connsMax)
+	o.InsertRowsMax = cmp.Or(o.InsertRowsMax, insertRows)
 	return o
 }
 
@@ -84,14 +91,19 @@ func (o Options) Validate() error {
 	if o.Protocol != HTTP && o.Protocol != Native {
 		faults = append(faults, fmt.Errorf("clickhouse protocol %q: use http or native", o.Protocol))
 	}
-	if o.Compression != "lz4" && o.Compression != "none" {
+	if _, ok := compressions[o.Compression]; !ok {
 		faults = append(faults, fmt.Errorf(
-			"clickhouse compression %q: use lz4 or none", o.Compression))
+			"clickhouse compression %q: use lz4, zstd or none", o.Compression))
 	}
-	if o.MaxConns < 1 {
-		faults = append(faults, fmt.Errorf("clickhouse connections %d: use at least 1", o.MaxConns))
+	if o.MaxConns < 1 || o.InsertRowsMax < 1 {
+		faults = append(faults, fmt.Errorf("clickhouse connections %d and rows per insert %d: "+
+			"use at least 1", o.MaxConns, o.InsertRowsMax))
 	}
 	return errors.Join(faults...)
+}
+
+var compressions = map[string]driver.CompressionMethod{
+	"lz4": driver.CompressionLZ4, "zstd": driver.CompressionZSTD, "none": driver.CompressionNone,
 }
 
 // driverOptions translates to the driver's form; database may be "" for statements about databases.
@@ -110,31 +122,41 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 			// A batch of old records may span many append days, one part each (default 100).
 			"max_partitions_per_insert_block": 0,
 		},
-		Compression: &driver.Compression{Method: driver.CompressionLZ4},
+		Compression: &driver.Compression{Method: compressions[o.Compression]},
 	}
 	if o.Protocol == Native {
 		d.Protocol = driver.Native
 	}
-	if o.Compression == "none" {
-		d.Compression.Method = driver.CompressionNone
-	}
+	var err error
+	d.TLS, err = o.tlsConfig()
+	return d, err
+}
+
+func (o Options) tlsConfig() (*tls.Config, error) {
 	if !o.TLS {
-		return d, nil
+		return nil, nil
 	}
-	d.TLS = &tls.Config{
+	c := &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: o.ServerName,
 		InsecureSkipVerify: o.InsecureSkipVerify, //nolint:gosec // asked for by name
 	}
+	if o.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("clickhouse certificate: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
 	if o.CAFile == "" {
-		return d, nil
+		return c, nil
 	}
 	pem, err := os.ReadFile(o.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse CA file: %w", err)
 	}
-	d.TLS.RootCAs = x509.NewCertPool()
-	if !d.TLS.RootCAs.AppendCertsFromPEM(pem) {
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("clickhouse CA file %s holds no PEM certificate", o.CAFile)
 	}
-	return d, nil
+	return c, nil
 }
