@@ -63,6 +63,7 @@ func newRootCommand() *cobra.Command {
 		return fmt.Errorf("%w: %w", err, errUsage)
 	})
 	root.AddCommand(
+		newDemoCommand(),
 		newRunCommand(),
 		newEmbeddedCommand(),
 		newBillCommand(),

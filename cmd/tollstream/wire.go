@@ -47,6 +47,8 @@ type system struct {
 	logger    *slog.Logger
 	server    *observe.Server
 	closed    func(*stored.Settlement) // hears of each closing, may be nil
+	// keepServing goes on after settle.until is reached, until the context ends.
+	keepServing bool
 }
 
 // Bounds for parts that have no setting of their own.
@@ -205,7 +207,7 @@ func (s *system) Run(ctx context.Context) error {
 	if s.has(roleSettle) {
 		group.Go(func() error {
 			err := s.settle(ctx)
-			if err == nil {
+			if err == nil && !s.keepServing {
 				stop() // everything up to settle.until is closed
 			}
 			return err

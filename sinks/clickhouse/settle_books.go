@@ -95,6 +95,39 @@ func (s *Store) partitionBooks(
 	return p, s.options.explain("count the books", err)
 }
 
+// Books counts what became of every offset below the barriers of the last closing, by partition. It
+// counts anew, from what is stored now: calls that waited at one closing may be taken since.
+func (s *Store) Books(ctx context.Context) ([]settle.PartitionBooks, error) {
+	done, err := s.ClosedSettlements(ctx)
+	if err != nil || len(done) == 0 {
+		return nil, err
+	}
+	first, last := &done[0], &done[len(done)-1]
+	books := make([]settle.PartitionBooks, len(last.Barriers))
+	for i, b := range last.Barriers {
+		for _, f := range first.Barriers {
+			if f.Topic == b.Topic && f.Partition == b.Partition {
+				b.Low = f.Low
+			}
+		}
+		if books[i], err = s.partitionBooks(ctx, b, last.ClosedAt); err != nil {
+			return nil, err
+		}
+	}
+	return books, nil
+}
+
+// CallCounts compares the rows of the view calls with the calls in it.
+type CallCounts struct{ Rows, Distinct int64 }
+
+// CountCalls counts the view calls.
+func (s *Store) CountCalls(ctx context.Context) (CallCounts, error) {
+	var c CallCounts
+	err := s.conn.QueryRow(ctx, `SELECT toInt64(count()), toInt64(uniqExact(call_id)) FROM calls
+		WHERE no_tag = '' AND main_account != ''`).Scan(&c.Rows, &c.Distinct)
+	return c, s.options.explain("count calls", err)
+}
+
 // Requalify implements settle.Store. A record that is in quarantine already keeps its bytes: the
 // new row repeats them. An account event that was well-formed on arrival gets its bytes from where
 // events are stored.

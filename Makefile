@@ -1,0 +1,75 @@
+# tollstream. `make` lists the targets. Everything they need is installed by name, pinned:
+# Go modules (go.sum), the embedded ClickHouse (deploy/embedded/package-lock.json).
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PROGRAM  := build/tollstream
+ENGINE   := deploy/embedded/node_modules/.package-lock.json
+GO_FILES := $(shell find cmd pipeline sinks schemas deploy -name node_modules -prune -o -type f -print)
+# The race detector needs a C compiler; the tests run without it where there is none.
+RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+# Libchdb cannot live in a process with the race detector, and CGO is not needed otherwise.
+export TOLLSTREAM_REQUIRE_EMBEDDED := 1
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build $(ENGINE) ## From nothing to closed, explained bills (ONCE=1 exits after the bills)
+	$(PROGRAM) demo $(if $(ONCE),--once)
+
+.PHONY: test
+test: $(ENGINE) ## All tests: unit, stories, golden, fuzz seeds, end to end (with -race where it can)
+	go vet ./...
+	go test $(RACE) -timeout 30m ./...
+
+.PHONY: build
+build: $(PROGRAM) ## Build the one binary into build/
+
+$(PROGRAM): go.mod go.sum $(GO_FILES)
+	CGO_ENABLED=0 go build -trimpath -o $(PROGRAM) ./cmd/tollstream
+
+# npm writes this file last, so that an install cut short is done again.
+$(ENGINE): deploy/embedded/package.json deploy/embedded/package-lock.json
+	npm ci --prefix deploy/embedded --no-audit --no-fund
+	@touch $@
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l cmd pipeline sinks schemas deploy/embedded/*.go)" || { gofmt -l cmd pipeline sinks schemas deploy/embedded/*.go; exit 1; }
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+
+.PHONY: stories
+stories: ## Run the stories of pipeline/stories (UPDATE=1 writes what came out)
+	go test ./pipeline/stories $(if $(UPDATE),-update)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for 30 s each
+	go test -run '^$$' -fuzz FuzzCall -fuzztime 30s ./pipeline/decode
+	go test -run '^$$' -fuzz FuzzEvent -fuzztime 30s ./pipeline/decode
+	go test -run '^$$' -fuzz FuzzParse -fuzztime 30s -fuzzminimizetime 5x ./pipeline/catalog
+	go test -run '^$$' -fuzz FuzzDecodeBatches -fuzztime 30s ./pipeline/kafkalog
+
+.PHONY: bench
+bench: ## Benchmarks; compare ratios within one run, the machine is noisy
+	go test -run '^$$' -bench . -benchmem ./pipeline/... ./sinks/...
+
+.PHONY: million
+million: build $(ENGINE) ## A million records through the stream, compared with the same in memory
+	go test -timeout 60m -run TestMillion -v ./cmd/tollstream -args -million
+
+.PHONY: up
+up: ## Kafka, ClickHouse and tollstream in containers (needs Docker)
+	docker compose up -d --build --wait
+
+.PHONY: down
+down: ## Stop the containers; the data stays in their volumes
+	docker compose down
+
+.PHONY: clean
+clean: ## Remove what was built and installed here
+	rm -rf build deploy/embedded/node_modules
