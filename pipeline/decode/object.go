@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,10 +17,33 @@ func refuse(r billing.Reason, format string, args ...any) *billing.Refusal {
 	return &billing.Refusal{Reason: r, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Object is a decoded JSON object whose fields are still raw.
-type Object struct {
-	names  []string
-	values []jsontext.Value
+// Object is a JSON object whose fields are still raw. It aliases the bytes that it was parsed from.
+type Object struct{ fields []field }
+
+type field struct {
+	name  []byte
+	value jsontext.Value
+}
+
+// parser is a decoder that is used again for the next record: a fresh one per record costs more
+// than the parsing.
+type parser struct {
+	in  bytes.Reader
+	dec *jsontext.Decoder
+}
+
+var parsers = sync.Pool{New: func() any {
+	p := &parser{}
+	p.dec = jsontext.NewDecoder(&p.in)
+	return p
+}}
+
+func withDecoder(value []byte, use func(*jsontext.Decoder) error) error {
+	p := parsers.Get().(*parser)
+	defer parsers.Put(p)
+	p.in.Reset(value)
+	p.dec.Reset(&p.in)
+	return use(p.dec)
 }
 
 // ParseObject reads exactly one JSON object: valid UTF-8, no field twice, nothing after it.
@@ -32,48 +56,76 @@ func ParseObject(value []byte) (Object, *billing.Refusal) {
 		id := uint32(value[1])<<24 | uint32(value[2])<<16 | uint32(value[3])<<8 | uint32(value[4])
 		return o, refuse(billing.ConfluentFramed, "schema registry framing, schema id %d", id)
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
-	if kind := dec.PeekKind(); kind != '{' {
-		if err := whole(value); err != nil {
-			return o, notJSON(err)
+	var refusal *billing.Refusal
+	err := withDecoder(value, func(dec *jsontext.Decoder) error {
+		if kind := dec.PeekKind(); kind != '{' {
+			if err := whole(dec); err != nil {
+				return err
+			}
+			refusal = refuse(billing.NotAnObject, "the record is a JSON %s", kind)
+			return nil
 		}
-		return o, refuse(billing.NotAnObject, "the record is a JSON %s", kind)
-	}
-	if err := o.read(dec); err != nil {
+		if err := o.read(dec, value); err != nil {
+			return err
+		}
+		if rest := bytes.TrimLeft(value[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+			refusal = refuse(billing.NotJSON, "text after the object at byte %d", dec.InputOffset())
+		}
+		return nil
+	})
+	if err != nil {
 		return Object{}, notJSON(err)
 	}
-	if rest := bytes.TrimLeft(value[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		return Object{}, refuse(billing.NotJSON, "text after the object at byte %d",
-			dec.InputOffset())
+	if refusal != nil {
+		return Object{}, refusal
 	}
 	return o, nil
 }
 
-func whole(value []byte) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
+func whole(dec *jsontext.Decoder) error {
 	_, err := dec.ReadValue()
 	return err
 }
 
-func (o *Object) read(dec *jsontext.Decoder) error {
+// fieldsUsual is how many fields a record usually has.
+const fieldsUsual = 12
+
+func (o *Object) read(dec *jsontext.Decoder, value []byte) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
+	o.fields = make([]field, 0, fieldsUsual)
 	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
+		raw, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		key := name.String()
+		name, err := unquote(own(dec, value, raw))
+		if err != nil {
+			return err
+		}
 		v, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
-		o.names = append(o.names, key)
-		o.values = append(o.values, v.Clone())
+		o.fields = append(o.fields, field{name: name, value: own(dec, value, v)})
 	}
 	_, err := dec.ReadToken()
 	return err
+}
+
+// own gives the value just read as a part of the record instead of the decoder's buffer.
+func own(dec *jsontext.Decoder, value []byte, v jsontext.Value) jsontext.Value {
+	end := dec.InputOffset()
+	return jsontext.Value(value[end-int64(len(v)) : end])
+}
+
+// unquote gives the text of a JSON string that the decoder has checked.
+func unquote(v jsontext.Value) ([]byte, error) {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1], nil
+	}
+	return jsontext.AppendUnquote(nil, v)
 }
 
 func notJSON(err error) *billing.Refusal {
@@ -89,9 +141,9 @@ func oneLine(err error) string {
 
 // raw finds a field; null counts as absent.
 func (o *Object) raw(name string) (jsontext.Value, bool) {
-	for i, n := range o.names {
-		if n == name {
-			return o.values[i], o.values[i].Kind() != 'n'
+	for i := range o.fields {
+		if f := &o.fields[i]; string(f.name) == name {
+			return f.value, f.value.Kind() != 'n'
 		}
 	}
 	return nil, false
@@ -106,7 +158,7 @@ func (o *Object) Text(name string, most int) (string, bool, *billing.Refusal) {
 	if v.Kind() != '"' {
 		return "", false, refuse(billing.FieldType, "%s is a JSON %s, not a string", name, v.Kind())
 	}
-	b, err := jsontext.AppendUnquote(nil, v)
+	b, err := unquote(v)
 	if err != nil {
 		return "", false, refuse(billing.FieldValue, "%s: %s", name, oneLine(err))
 	}
