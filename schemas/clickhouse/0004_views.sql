@@ -12,7 +12,7 @@ CREATE OR REPLACE VIEW calls
     main_account String COMMENT 'Main account as known on arrival; empty while it was unknown',
     occurred_at DateTime64(6, 'Asia/Shanghai') COMMENT 'When the call was made, Asia/Shanghai',
     day Date COMMENT 'Day of occurred_at in Asia/Shanghai',
-    dims Map(LowCardinality(String), String) COMMENT 'Rating dimensions that the record has',
+    dims Map(String, String) COMMENT 'Rating dimensions that the record has',
     result_code LowCardinality(String) COMMENT 'Result code as received',
     need_charge LowCardinality(String) COMMENT 'The flow''s own IsNeedCharge; never billed by',
     sdk_platform LowCardinality(String) COMMENT 'SDK platform; empty if none',
