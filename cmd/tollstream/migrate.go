@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollstream/sinks/clickhouse"
+)
+
+// newMigrateCommand makes `tollstream migrate`; options says where ClickHouse is.
+func newMigrateCommand(
+	options func(*cobra.Command) (clickhouse.Options, error),
+) *cobra.Command {
+	var dryRun bool
+	c := &cobra.Command{
+		Use:   "migrate",
+		Short: "Create or upgrade the ClickHouse schema",
+		Long: `Creates the database where it is missing and brings tables and views to the version of
+this program. It can be repeated, and run again after it was cut short.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := options(c)
+			if err != nil {
+				return err
+			}
+			r, err := clickhouse.Migrate(c.Context(), o, dryRun)
+			if err != nil {
+				return fmt.Errorf("migrate: %w", err)
+			}
+			return writeMigrateResult(c.OutOrStdout(), o.Database, r, dryRun)
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done and change nothing")
+	return c
+}
+
+func writeMigrateResult(
+	w io.Writer, database string, r *clickhouse.MigrateResult, dryRun bool,
+) error {
+	if database == "" {
+		database = clickhouse.DatabaseDefault
+	}
+	created, applied := "created", "applied"
+	if dryRun {
+		created, applied = "would create", "would apply"
+	}
+	out := fmt.Sprintf("database %s: version %d\n", database, r.Before)
+	if r.CreatedDatabase {
+		out = fmt.Sprintf("%s database %s\n", created, database)
+	}
+	for _, m := range r.Applied {
+		out += applied + " " + m.Name
+		if !dryRun {
+			out += fmt.Sprintf(" (%s)", m.Took.Round(time.Millisecond))
+		}
+		out += "\n"
+	}
+	if r.Hints > 0 {
+		out += fmt.Sprintf("wrote %d hints of quarantine reasons\n", r.Hints)
+	}
+	if len(r.Applied) == 0 {
+		out += "the schema is up to date\n"
+	}
+	_, err := io.WriteString(w, out)
+	return err
+}
