@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,8 +26,8 @@ import (
 // What the demo makes: one month of calls of accounts of every cohort.
 const (
 	demoSeed     = 20230201
-	demoAccounts = 9
-	demoCalls    = 40_000
+	demoAccounts = 6
+	demoCalls    = 60_000
 )
 
 var demoFrom, demoTo = billing.DateOf(2023, 2, 1), billing.DateOf(2023, 3, 1)
@@ -259,15 +260,21 @@ func (d *demo) show(ctx context.Context) error {
 	return nil
 }
 
-// richest is the bill with the most kinds of lines, then the most lines, then the first.
+// richest is the bill that shows the most: kinds of lines, tiers, number of lines.
 func richest(bills []*billing.Bill, cycle billing.Cycle) *billing.Bill {
 	var best *billing.Bill
 	score := func(b *billing.Bill) int {
 		kinds := map[billing.LineKind]bool{}
+		tiered := 0
 		for i := range b.Lines {
 			kinds[b.Lines[i].Kind] = true
+			for _, step := range b.Lines[i].Explain {
+				if b.Lines[i].Quantity >= 1000 && strings.Contains(step.Text, ", from 1000 at ") {
+					tiered = 150
+				}
+			}
 		}
-		return 100*len(kinds) + min(99, len(b.Lines))
+		return tiered + 100*len(kinds) + min(99, len(b.Lines))
 	}
 	for _, b := range slices.Backward(bills) {
 		if b.Period.Cycle == cycle && (best == nil || score(b) >= score(best)) {

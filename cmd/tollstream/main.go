@@ -67,8 +67,12 @@ func newRootCommand() *cobra.Command {
 		newRunCommand(),
 		newEmbeddedCommand(),
 		newBillCommand(),
+		newGenerateCommand(),
 		newCatalogCommand(loadCatalog),
 		newClickHouseChildCommand(),
+		configured(newMigrateCommand(configuredOptions)),
+		configured(newBillsCommand(configuredStore)),
+		configured(newQuarantineCommand(configuredStore)),
 	)
 	markUsageErrors(root)
 	return root

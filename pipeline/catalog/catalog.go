@@ -21,6 +21,7 @@ type Catalog struct {
 	Product  string
 	Version  string
 	Digest   string // SHA-256 of the file's bytes, lower-case hex
+	File     []byte // the file's bytes, so that a catalogue can be kept by its digest (B26)
 	Currency string // ISO 4217
 	Settings Settings
 	Sources  map[string]Source

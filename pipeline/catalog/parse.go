@@ -39,6 +39,7 @@ func Parse(name string, data []byte) (*Catalog, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(data)
+	l.cat.File = data
 	l.cat.Digest = hex.EncodeToString(sum[:])
 	l.cat.buildIndex()
 	return l.cat, nil

@@ -112,7 +112,9 @@ func (a *Account) explainCovered(cat *catalog.Catalog, l *billing.BillLine) {
 	for i := range a.Packages {
 		p := &a.Packages[i]
 		if p.ID != l.PackageID {
-			tried = append(tried, p.ID)
+			if a.reaches(cat, p, l) {
+				tried = append(tried, p.ID+" ("+p.whyNot(l)+")")
+			}
 			continue
 		}
 		kind := "paid"
@@ -131,7 +133,31 @@ func (a *Account) explainCovered(cat *catalog.Catalog, l *billing.BillLine) {
 	if len(tried) > 0 {
 		before = strings.Join(tried, ", ")
 	}
-	l.Explain = append(l.Explain, billing.Step{Rule: "B10", Text: "packages that come before it (" +
-		strings.Join(cat.Settings.PackageOrder, ", ") + "): " + before +
-		"; each call takes one unit from the first that lives, reaches it and has calls left"})
+	l.Explain = append(l.Explain, billing.Step{Rule: "B10", Text: "packages of this tag that come before it: " + before +
+		"; each call takes one unit from the first that lives on its day and has calls left (order: " +
+		strings.Join(cat.Settings.PackageOrder, ", ") + ")"})
+}
+
+// reaches tells whether a package could have covered the calls of a line: by the line's tag, or by
+// the legacy tag of the package that did.
+func (a *Account) reaches(cat *catalog.Catalog, p *Package, l *billing.BillLine) bool {
+	for i := range a.Packages {
+		if a.Packages[i].ID == l.PackageID && a.Packages[i].Tag == p.Tag {
+			return true
+		}
+	}
+	return cat.Reaches(p.Tag, catalog.TagID(l.Tag), "")
+}
+
+// whyNot says in a few words why a package did not cover a line's calls.
+func (p *Package) whyNot(l *billing.BillLine) string {
+	switch {
+	case p.Refunded:
+		return "refunded"
+	case p.Used == p.Quota:
+		return fmt.Sprintf("all %d used", p.Quota)
+	case p.End.String() <= l.Period:
+		return "ended before " + p.End.String()
+	}
+	return fmt.Sprintf("%d of %d used, of days [%s, %s)", p.Used, p.Quota, p.First, p.End)
 }

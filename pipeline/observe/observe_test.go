@@ -224,6 +224,19 @@ func TestNilProgress(*testing.T) {
 	p.Waits("x")
 }
 
+// TestNoServer: an empty address means no port at all, and not every address.
+func TestNoServer(t *testing.T) {
+	s, err := Listen(ServerOptions{})
+	if err != nil || s.Addr() != "" {
+		t.Fatal(err, s.Addr())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if err := s.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServer: a request under way ends before the server does, and a port that is taken is a clear
 // error.
 func TestServer(t *testing.T) {

@@ -45,7 +45,8 @@ type Server struct {
 
 // ServerOptions say where and what to serve.
 type ServerOptions struct {
-	Listen  string // host:port; port 0 takes any that is free
+	// Listen is host:port; port 0 takes any that is free, and empty means no server.
+	Listen  string
 	Handler http.Handler
 	// ShutdownTimeout is how long requests under way may take once the context has ended.
 	ShutdownTimeout time.Duration
@@ -54,6 +55,9 @@ type ServerOptions struct {
 
 // Listen opens the port, so that a port that is taken is an error at once and not in the middle.
 func Listen(o ServerOptions) (*Server, error) {
+	if o.Listen == "" {
+		return &Server{}, nil
+	}
 	l, err := net.Listen("tcp", o.Listen)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -72,11 +76,20 @@ func Listen(o ServerOptions) (*Server, error) {
 	return s, nil
 }
 
-// Addr is the address that the server has.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+// Addr is the address that the server has, "" where there is none.
+func (s *Server) Addr() string {
+	if s.listener == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
 
 // Run serves until the context ends, then lets requests under way finish.
 func (s *Server) Run(ctx context.Context) error {
+	if s.listener == nil {
+		<-ctx.Done()
+		return nil
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.server.Serve(s.listener) }()
 	select {

@@ -115,6 +115,9 @@ func (l *Loop) Run(ctx context.Context) error {
 
 // recover reads which closings are done and folds the account events that they saw.
 func (l *Loop) recover(ctx context.Context) error {
+	if err := l.Store.KeepCatalog(ctx, l.Catalog); err != nil {
+		return err
+	}
 	done, err := l.Store.ClosedSettlements(ctx)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/roster"
 	"tollstream/pipeline/stored"
@@ -17,6 +18,8 @@ type Store interface {
 	ClosedSettlements(ctx context.Context) ([]stored.Settlement, error)
 	// WriteSettlement records a closing as decided, or with books as done.
 	WriteSettlement(ctx context.Context, s *stored.Settlement, books *Books) error
+	// KeepCatalog keeps a catalogue by its digest (B26).
+	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
 	// OldestAppended gives the append time of the oldest record stored.
 	OldestAppended(ctx context.Context) (billing.Instant, bool, error)
 	// Missing gives the ranges below a barrier of which no offset is stored.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/roster"
 	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
@@ -56,6 +57,17 @@ func (s *Store) WriteSettlement(
 		{"calls", []uint64{uint64(totals.Calls)}},
 		{"finished_at", []time.Time{time.Now()}},
 		{"version", []uint64{version}},
+	})
+}
+
+// KeepCatalog implements settle.Store: every catalogue that judged something is kept by its digest.
+func (s *Store) KeepCatalog(ctx context.Context, cat *catalog.Catalog) error {
+	return s.insert(ctx, "catalogs", []column{
+		{"digest", []string{cat.Digest}},
+		{"product", []string{cat.Product}},
+		{"version", []string{cat.Version}},
+		{"yaml", []string{string(cat.File)}},
+		{"stored_at", []time.Time{time.Now()}},
 	})
 }
 
