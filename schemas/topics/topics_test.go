@@ -110,8 +110,8 @@ func examples(t testing.TB, topic, kind string) []string {
 }
 
 // TestExamples: good examples pass schema and decoder; bad ones fail both, with the reason in their
-// name; those beyond what a schema can say pass it and are refused by the decoder; for lenient ones,
-// which are not of the contract, only the schema is asked.
+// name; those beyond what a schema can say pass it and are refused by the decoder; for lenient
+// ones, which are not of the contract, only the schema is asked.
 func TestExamples(t *testing.T) {
 	for _, topic := range topics.Names() {
 		schema, decodes := compile(t, topic), decoder(t, topic)
