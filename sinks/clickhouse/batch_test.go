@@ -226,7 +226,8 @@ func TestQuarantineShowsWhatIsOpen(t *testing.T) {
 		t.Fatalf("%+v, %v", have, err)
 	}
 	open := rowTexts(t, s, "reason, hint, records", "FROM quarantine_open")
-	if want := []string{"unknown_account " + billing.UnknownAccount.Hint() + " 1"}; !slices.Equal(open, want) {
+	want := []string{"unknown_account " + billing.UnknownAccount.Hint() + " 1"}
+	if !slices.Equal(open, want) {
 		t.Errorf("have %q, want %q", open, want)
 	}
 	row.Resolved, row.Version = ResolvedTaken, 2

@@ -96,7 +96,8 @@ func TestViewsNameTheContract(t *testing.T) {
 
 func TestHintsAreThoseOfTheProgram(t *testing.T) {
 	s := newStore(t)
-	if err := s.exec(t.Context(), "spoil", "INSERT INTO reasons VALUES ('not_json', 'old')"); err != nil {
+	err := s.exec(t.Context(), "spoil", "INSERT INTO reasons VALUES ('not_json', 'old')")
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Migrate(t.Context(), s.options, false); err != nil {

@@ -124,11 +124,6 @@ func TestSweepLeavesOutWhatIsTaken(t *testing.T) {
 	}
 	closeDay(t, s, first)
 	// The old sweep still counts the closed day; the view leaves that day to the closing.
-	for _, line := range usage(t, s) {
-		if slices.Contains([]string{line}, first.String()) {
-			t.Errorf("an old sweep shows a closed day: %s", line)
-		}
-	}
 	if have := rowTexts(t, s, "count()",
 		"FROM usage_daily WHERE state = 'open' AND day = '2026-03-01'"); have[0] != "0" {
 		t.Errorf("an old sweep shows %s rows of a closed day", have[0])
@@ -184,12 +179,13 @@ func TestSweepKeepsAFew(t *testing.T) {
 		asOf := occurred + billing.Instant(i)*billing.Minute + billing.Instant(i)
 		sweep(t, s, asOf, day)
 		sweep(t, s, asOf, day) // the same sweep again does nothing
-		if have := rowTexts(t, s, "charged, toUnixTimestamp64Micro(as_of)", "FROM usage_daily"); !slices.Equal(have,
-			[]string{fmt.Sprintf("1 %d", asOf)}) {
+		have := rowTexts(t, s, "charged, toUnixTimestamp64Micro(as_of)", "FROM usage_daily")
+		if !slices.Equal(have, []string{fmt.Sprintf("1 %d", asOf)}) {
 			t.Errorf("sweep %d: %q", i, have)
 		}
 	}
-	if have := rowTexts(t, s, "uniqExact(as_of)", "FROM open_usage"); have[0] != fmt.Sprint(sweepsKept) {
-		t.Errorf("%s sweeps are kept, want %d", have[0], sweepsKept)
+	kept := rowTexts(t, s, "uniqExact(as_of)", "FROM open_usage")
+	if kept[0] != fmt.Sprint(sweepsKept) {
+		t.Errorf("%s sweeps are kept, want %d", kept[0], sweepsKept)
 	}
 }
