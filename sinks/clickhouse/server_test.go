@@ -45,7 +45,8 @@ func startServer(dir string) (*embedded.ClickHouse, error) {
 		return nil, err
 	}
 	binary := filepath.Join(dir, "chserver")
-	build := exec.Command("go", "build", "-o", binary, "tollstream/deploy/embedded/internal/chserver")
+	build := exec.Command("go", "build", "-race=false", "-o", binary,
+		"tollstream/deploy/embedded/internal/chserver")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the embedded server: %w: %s", err, out)
 	}
