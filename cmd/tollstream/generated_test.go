@@ -107,7 +107,8 @@ func (w *testWorld) checkBooks(t *testing.T, want *batch.Output, ledger *generat
 			t.Errorf("%s: the batch biller saw nothing of it", log)
 			continue
 		}
-		if sum := b.Charged + b.Free + b.Duplicate + b.Quarantined + b.Waiting + b.Events; b.Data != sum {
+		sum := b.Charged + b.Free + b.Duplicate + b.Quarantined + b.Waiting + b.Events
+		if b.Data != sum {
 			t.Errorf("%s: read %d, accounted for %d: %+v", log, b.Data, sum, b)
 		}
 		if b.Topic == w.cfg.Kafka.Topics.AccountEvents {

@@ -41,7 +41,8 @@ func TestSQLOfThePipeline(t *testing.T) {
 	execAll(t, db,
 		`CREATE TABLE calls (day Date, account String, n UInt64, version UInt64)
 			ENGINE = ReplacingMergeTree(version) PARTITION BY toYYYYMM(day) ORDER BY (account, day)`,
-		"INSERT INTO calls VALUES ('2026-01-01','a',1,1), ('2026-01-01','a',5,2), ('2026-02-01','b',7,1)",
+		"INSERT INTO calls VALUES ('2026-01-01','a',1,1), ('2026-01-01','a',5,2), "+
+			"('2026-02-01','b',7,1)",
 		"INSERT INTO calls VALUES ('2026-01-01','a',3,1)",
 		`CREATE TABLE usage (account String, n SimpleAggregateFunction(sum, UInt64))
 			ENGINE = AggregatingMergeTree ORDER BY account`,
@@ -126,7 +127,8 @@ func TestParameters(t *testing.T) {
 	db := ownDatabase(t, sharedServer(t), nil)
 	const text = "it's \\ a\ttab\nand 文"
 	var got string
-	ctx := clickhouse.Context(t.Context(), clickhouse.WithParameters(clickhouse.Parameters{"n": "42"}))
+	ctx := clickhouse.Context(t.Context(),
+		clickhouse.WithParameters(clickhouse.Parameters{"n": "42"}))
 	if n := number(t, db, "SELECT toUInt64(?)", 7); n != 7 {
 		t.Errorf("positional: %d", n)
 	}
@@ -217,7 +219,8 @@ func TestEightClients(t *testing.T) {
 			})
 			for range 5 {
 				insertNumbers(t.Context(), t, mine, 2000)
-				if n := number(t, mine, "SELECT toUInt64(getSetting('max_block_size'))"); n != uint64(1000+i) {
+				n := number(t, mine, "SELECT toUInt64(getSetting('max_block_size'))")
+				if n != uint64(1000+i) {
 					t.Errorf("client %d sees the setting of another: %d", i, n)
 				}
 				if n := number(t, mine, "SELECT count() FROM t"); n%2000 != 0 {
@@ -237,7 +240,9 @@ func TestManyRows(t *testing.T) {
 	server := sharedServer(t)
 	for _, name := range []string{"none", "lz4"} {
 		t.Run(name, func(t *testing.T) {
-			db := ownDatabase(t, server, func(o *clickhouse.Options) { o.Compression = compressions[name] })
+			db := ownDatabase(t, server, func(o *clickhouse.Options) {
+				o.Compression = compressions[name]
+			})
 			execAll(t, db, `CREATE TABLE t (id UInt64, account String, api LowCardinality(String),
 				at DateTime64(6, 'Asia/Shanghai'), n UInt64, tags Map(LowCardinality(String), String))
 				ENGINE = MergeTree ORDER BY id`)

@@ -7,7 +7,7 @@ type LineKind string
 
 // The kinds of bill lines.
 const (
-	UsageLine          LineKind = "usage"           // this period's postpaid units at the price now reached
+	UsageLine          LineKind = "usage"           // this period's units at the price now reached
 	TierAdjustmentLine LineKind = "tier_adjustment" // a new tier's effect on units billed before
 	LateUsageLine      LineKind = "late_usage"      // units of another period than the bill's own
 	CoveredLine        LineKind = "covered"         // units that a package paid

@@ -133,9 +133,9 @@ func (a *Account) explainCovered(cat *catalog.Catalog, l *billing.BillLine) {
 	if len(tried) > 0 {
 		before = strings.Join(tried, ", ")
 	}
-	l.Explain = append(l.Explain, billing.Step{Rule: "B10", Text: "packages of this tag that come before it: " + before +
-		"; each call takes one unit from the first that lives on its day and has calls left (order: " +
-		strings.Join(cat.Settings.PackageOrder, ", ") + ")"})
+	l.Explain = append(l.Explain, billing.Step{Rule: "B10", Text: "packages of this tag that come " +
+		"before it: " + before + "; each call takes one unit from the first that lives on its day " +
+		"and has calls left (order: " + strings.Join(cat.Settings.PackageOrder, ", ") + ")"})
 }
 
 // reaches tells whether a package could have covered the calls of a line: by the line's tag, or by

@@ -95,7 +95,8 @@ func TestBoundsAreInclusive(t *testing.T) {
 	calls := decode.NewCalls(faceid(t))
 	for _, at := range []string{"2018-01-01T00:00:00+08:00", "2023-02-03T09:00:00+08:00"} {
 		value := strings.Replace(goodCall, "2023-02-02T08:00:00.123456789+08:00", at, 1)
-		if _, refusal := calls.Decode([]byte(value), billing.Arrival{Appended: arrived}); refusal != nil {
+		_, refusal := calls.Decode([]byte(value), billing.Arrival{Appended: arrived})
+		if refusal != nil {
 			t.Errorf("%s: %v", at, refusal)
 		}
 	}
@@ -143,7 +144,8 @@ func TestEvents(t *testing.T) {
 		{event("package.delivered", strings.Replace(delivered, `"300"`, `"-1"`, 1)), billing.FieldValue},
 		{event("price.agreed", agreed), ""},
 		{event("price.agreed", agreed+`,"to":"2023-02-01"`), billing.FieldValue},
-		{event("price.agreed", strings.Replace(agreed, "2023-02-01", "2023-02-30", 1)), billing.FieldValue},
+		{event("price.agreed", strings.Replace(agreed, "2023-02-01", "2023-02-30", 1)),
+			billing.FieldValue},
 		{event("price.agreed", strings.Replace(agreed, `"from_quantity":0`, `"from_quantity":1`, 1)),
 			billing.TiersRefused},
 		{event("price.agreed", strings.Replace(agreed, `"from_quantity":10`, `"from_quantity":0`, 1)),
@@ -182,8 +184,8 @@ func FuzzCall(f *testing.F) {
 }
 
 func FuzzEvent(f *testing.F) {
-	for _, seed := range []string{event("package.delivered", delivered), event("price.agreed", agreed),
-		event("balance.topped_up", `,"amount":"1"`), event("usage.voided", `,"call_ids":["a"]`)} {
+	for _, seed := range []string{event("package.delivered", delivered),
+		event("price.agreed", agreed), event("balance.topped_up", `,"amount":"1"`), event("usage.voided", `,"call_ids":["a"]`)} {
 		f.Add([]byte(seed))
 	}
 	events := decode.NewEvents(faceid(f))
@@ -199,7 +201,8 @@ func BenchmarkCall(b *testing.B) {
 	calls := decode.NewCalls(faceid(b))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, refusal := calls.Decode([]byte(goodCall), billing.Arrival{Appended: arrived}); refusal != nil {
+		_, refusal := calls.Decode([]byte(goodCall), billing.Arrival{Appended: arrived})
+		if refusal != nil {
 			b.Fatal(refusal)
 		}
 	}

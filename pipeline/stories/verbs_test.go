@@ -108,7 +108,9 @@ func (s *story) add(l *line, kind batch.Kind, arrives string, fields map[string]
 		Arrival: billing.Arrival{Appended: l.instant(arrives), Topic: topics[kind]}})
 }
 
-var topics = [...]string{batch.EventRecord: "billing.account-events", batch.CallRecord: "faceid.calls"}
+var topics = [...]string{
+	batch.EventRecord: "billing.account-events", batch.CallRecord: "faceid.calls",
+}
 
 func open(s *story, l *line) {
 	opened := l.word(1, "date of opening")
@@ -216,7 +218,8 @@ func raw(s *story, l *line) {
 	if l.word(0, "call or event") == "event" {
 		kind = batch.EventRecord
 	}
-	s.records = append(s.records, batch.Record{Kind: kind, Value: []byte(strings.Join(l.words[2:], " ")),
+	s.records = append(s.records, batch.Record{Kind: kind,
+		Value:   []byte(strings.Join(l.words[2:], " ")),
 		Arrival: billing.Arrival{Appended: l.instant(l.word(1, "time")), Topic: topics[kind]}})
 }
 
