@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,13 +43,13 @@ timestamp. Closings happen at every nominal close time up to and including --unt
 	fl.StringVar(&f.statusOut, "status-out", "", "where status changes go")
 	fl.StringVar(&f.quarantineOut, "quarantine-out", "", "where quarantined records go")
 	fl.StringVar(&f.booksOut, "books-out", "", "where the books of each partition go")
-	for _, name := range []string{"calls", "events", "until"} {
-		_ = c.MarkFlagRequired(name)
-	}
 	return c
 }
 
 func runBill(f *billFlags, stdout, stderr io.Writer) error {
+	if f.calls == "" || f.events == "" || f.until == "" {
+		return commandLine{errors.New("--calls, --events and --until are needed")}
+	}
 	until, err := billing.ParseInstant(f.until)
 	if err != nil {
 		return fmt.Errorf("--until: %w: %w", err, errUsage)
@@ -58,6 +59,9 @@ func runBill(f *billFlags, stdout, stderr io.Writer) error {
 		return err
 	}
 	records, err := file.ReadRecords(f.events, f.calls)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %w", err, errUsage)
+	}
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,9 @@ func runBill(f *billFlags, stdout, stderr io.Writer) error {
 	return writeBillOutput(f, cat, out, stdout)
 }
 
-func writeBillOutput(f *billFlags, cat *catalog.Catalog, out *batch.Output, stdout io.Writer) error {
+func writeBillOutput(
+	f *billFlags, cat *catalog.Catalog, out *batch.Output, stdout io.Writer,
+) error {
 	zone := cat.Settings.Zone
 	for _, o := range []struct {
 		path  string
@@ -116,8 +122,12 @@ func loadCatalog(path string) (*catalog.Catalog, error) {
 		return nil, fmt.Errorf("catalogue: %w: %w", err, errUsage)
 	}
 	cat, err := catalog.Parse(path, data)
+	if faults := (catalog.Faults{}); errors.As(err, &faults) && len(faults) > 1 {
+		return nil, fmt.Errorf("catalogue: %w (and %d more; see `tollstream catalog check %s`): %w",
+			faults[0], len(faults)-1, path, errUsage)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("catalogue %s is broken: %w: %w", path, err, errUsage)
+		return nil, fmt.Errorf("catalogue: %w: %w", err, errUsage)
 	}
 	return cat, nil
 }

@@ -50,7 +50,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// oneLine is an error as it is shown. The mark of wrong usage is for the exit status only, save
+// where the command line itself was wrong.
+func oneLine(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if errors.Is(err, errCommandLine) {
+		return text
+	}
+	return strings.TrimSuffix(text, ": "+errUsage.Error())
+}
+
+// errCommandLine marks mistakes in flags and arguments, which --help explains.
+var errCommandLine = errors.New("command line")
+
+// commandLine marks an error of the command line.
+type commandLine struct{ error }
+
+func (e commandLine) Error() string { return e.error.Error() + ": " + errUsage.Error() }
+func (e commandLine) Is(target error) bool {
+	return target == errCommandLine || target == errUsage
+}
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -60,7 +79,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w", err, errUsage)
+		return commandLine{err}
 	})
 	root.AddCommand(
 		newDemoCommand(),
@@ -84,19 +103,20 @@ func markUsageErrors(c *cobra.Command) {
 		markUsageErrors(sub)
 	}
 	check := c.Args
-	if check == nil && c.HasSubCommands() {
+	if c.HasSubCommands() {
 		check = func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
 			}
 			return nil
 		}
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	} else if check == nil {
 		check = cobra.NoArgs
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			return fmt.Errorf("%w: %w", err, errUsage)
+			return commandLine{err}
 		}
 		return nil
 	}

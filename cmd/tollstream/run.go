@@ -17,6 +17,9 @@ bills when their window ends. One process may have all roles, or several share t
 			if err != nil {
 				return err
 			}
+			if err := cfg.ValidateRun(); err != nil {
+				return err
+			}
 			logger, err := newLogger(cfg.Log, c.ErrOrStderr())
 			if err != nil {
 				return err

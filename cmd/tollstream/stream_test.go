@@ -49,6 +49,11 @@ type testWorld struct {
 
 func newTestWorld(t *testing.T, dir string) *testWorld {
 	t.Helper()
+	return newTestWorldWith(t, dir, "")
+}
+
+func newTestWorldWith(t *testing.T, dir, password string) *testWorld {
+	t.Helper()
 	program, err := builtProgram()
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +62,7 @@ func newTestWorld(t *testing.T, dir string) *testWorld {
 	cfg.Embedded.DataDir, cfg.Embedded.executable = dir, program
 	cfg.Embedded.KafkaListen, cfg.Embedded.ClickHouseListen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.HTTP.Listen = "127.0.0.1:0"
+	cfg.ClickHouse.Password = Secret(password)
 	cfg.Ingest.BatchAgeMax = 50 * time.Millisecond
 	cfg.Kafka.Fetch.MaxWait = 50 * time.Millisecond
 	cat, err := loadCatalog("")

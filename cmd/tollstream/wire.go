@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/catalog"
@@ -80,7 +80,7 @@ func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, erro
 	if err := s.store.Ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.connectKafka(); err != nil {
+	if err := s.connectKafka(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.checkTopics(ctx); err != nil {
@@ -119,12 +119,13 @@ func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
 	return clickhouse.Options{
 		Addr: c.Addr, Database: c.Database, User: c.User, Password: string(c.Password),
 		Protocol: c.Protocol, TLS: c.TLS.Enabled, CAFile: c.TLS.CAFile,
-		ServerName: c.TLS.ServerName, Compression: c.Compression, DialTimeout: c.DialTimeout,
+		CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, ServerName: c.TLS.ServerName,
+		Compression: c.Compression, DialTimeout: c.DialTimeout,
 		Dims: dims, Events: decode.NewEvents(cat),
 	}
 }
 
-func (s *system) connectKafka() error {
+func (s *system) connectKafka(ctx context.Context) error {
 	k := &s.cfg.Kafka
 	transport, err := k.Transport()
 	if err != nil {
@@ -135,6 +136,9 @@ func (s *system) connectKafka() error {
 		MaxWait: k.Fetch.MaxWait, MinBytes: int(k.Fetch.MinBytes), MaxBytes: int(k.Fetch.MaxBytes),
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.reachKafka(ctx, transport); err != nil {
 		return err
 	}
 	s.producer, err = kafkalog.NewProducer(kafkalog.ProducerOptions{
@@ -149,6 +153,20 @@ func (s *system) connectKafka() error {
 		Quarantine: t.Quarantine,
 	}, s.cat.Settings.Zone)
 	return nil
+}
+
+// reachKafka asks for a first answer with little patience: at the start, a broker that is not there
+// is a mistake in a setting more often than a broker that restarts.
+func (s *system) reachKafka(ctx context.Context, transport *kafkago.Transport) error {
+	probe, err := kafkalog.New(kafkalog.Options{
+		Brokers: s.cfg.Kafka.Brokers, Transport: transport, RetryFor: startWait / 2,
+	})
+	if err != nil {
+		return err
+	}
+	defer probe.Close()
+	_, err = probe.ClusterID(ctx)
+	return err
 }
 
 // inputTopics are what the input topics have to be (B21); outputTopics are created when missing.
@@ -198,13 +216,13 @@ func (s *system) Run(ctx context.Context) error {
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.server.Run(ctx) })
-	if s.has(roleIngest) {
+	if s.cfg.HasRole(roleIngest) {
 		group.Go(func() error { return s.ingest(ctx) })
 	}
-	if s.has(roleUsage) {
+	if s.cfg.HasRole(roleUsage) {
 		group.Go(func() error { return s.usage(ctx) })
 	}
-	if s.has(roleSettle) {
+	if s.cfg.HasRole(roleSettle) {
 		group.Go(func() error {
 			err := s.settle(ctx)
 			if err == nil && !s.keepServing {
@@ -219,8 +237,6 @@ func (s *system) Run(ctx context.Context) error {
 	}
 	return err
 }
-
-func (s *system) has(role string) bool { return slices.Contains(s.cfg.Roles, role) }
 
 func (s *system) ingest(ctx context.Context) error {
 	k := &s.cfg.Kafka

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/shopspring/decimal"
@@ -183,7 +184,8 @@ func (r *reader) callIDs() []string {
 	ids := make([]string, 0, len(list))
 	for i, v := range list {
 		var s string
-		if v.Kind() != '"' || json.Unmarshal(v, &s) != nil || s == "" || len(s) > 4*callIDCharsMax {
+		if v.Kind() != '"' || json.Unmarshal(v, &s) != nil || s == "" ||
+			utf8.RuneCountInString(s) > callIDCharsMax {
 			r.fail(refuse(billing.FieldValue, "call_ids[%d] is not a call id", i))
 			return nil
 		}

@@ -191,8 +191,10 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 			if err := l.effects(ctx, gen, &batch); err != nil {
 				return err
 			}
+			l.Progress.Moved()
+		} else if len(batch.fetched) > 0 {
+			l.Progress.Idle() // the brokers answered, and there is nothing new
 		}
-		l.Progress.Moved()
 		if !open {
 			return nil
 		}

@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/closing"
@@ -13,7 +14,11 @@ import (
 // this one before a crash, that decision counts (B21).
 func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement, error) {
 	var decided *stored.Settlement
-	what := "closing of " + m.Day.String()
+	const what = "barriers of the next closing"
+	l.notDueBefore = time.Time{}
+	if !l.Simulated {
+		l.notDueBefore = m.At.Time().Add(l.Margin)
+	}
 	err := l.await(ctx, what, func(ctx context.Context) (string, error) {
 		all, err := l.Publisher.Settlements(ctx)
 		if err != nil {
@@ -53,8 +58,8 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 func (l *Loop) barriers(
 	ctx context.Context, m closing.Moment,
 ) ([]stored.Barrier, string, error) {
-	if !l.Simulated && l.Now().Before(m.At.Time().Add(l.Margin)) {
-		return nil, "is due at " + m.At.In(l.Catalog.Settings.Zone), nil
+	if l.Now().Before(l.notDueBefore) {
+		return nil, m.Day.String() + " is due at " + m.At.In(l.Catalog.Settings.Zone), nil
 	}
 	var all []stored.Barrier
 	for _, topic := range append([]string{l.Events}, l.Calls...) {

@@ -30,6 +30,7 @@ type closer struct {
 	decisions  []accounts.Decision
 	losers     map[billing.Arrival]bool
 	totals     Totals
+	conflicts  int64
 }
 
 // Totals counts what a closing did.
@@ -90,6 +91,11 @@ func (c *closer) run(ctx context.Context) error {
 		return err
 	}
 	books.Totals = c.totals
+	var duplicates int64
+	for i := range books.Partitions {
+		duplicates += books.Partitions[i].Duplicate
+	}
+	c.loop.Metrics.Duplicates(duplicates, c.conflicts)
 	return c.loop.Store.WriteSettlement(ctx, c.settlement, books)
 }
 
@@ -153,6 +159,12 @@ func (c *closer) findLosers(ctx context.Context, w Window) error {
 			}
 			duplicates = append(duplicates, Duplicate{Copy: at, CallID: copies[i].Record.CallID,
 				Winner: copies[win].Record.Arrival, Conflict: slices.Contains(conflicts, i)})
+		}
+	}
+	c.conflicts = 0
+	for i := range duplicates {
+		if duplicates[i].Conflict {
+			c.conflicts++
 		}
 	}
 	return c.loop.Store.WriteDuplicates(ctx, c.moment.At, duplicates)
@@ -337,6 +349,9 @@ func (c *closer) write(ctx context.Context, chunk *Chunk) error {
 	changes := slices.Concat(chunk.Status, chunk.Provisional)
 	if err := c.loop.Publisher.PublishStatus(ctx, changes); err != nil {
 		return err
+	}
+	for _, b := range chunk.Bills {
+		c.loop.Metrics.Billed(b.Currency, b.Total.InexactFloat64())
 	}
 	c.loop.Progress.Moved()
 	return nil

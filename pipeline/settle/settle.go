@@ -79,6 +79,8 @@ type Loop struct {
 	registry *accounts.Registry
 	history  []stored.Settlement // closings done, in order
 	read     roster.Position     // account events folded so far
+	// notDueBefore is when the next closing is due; until then waiting for it is no trouble.
+	notDueBefore time.Time
 }
 
 // New makes the loop.
@@ -180,8 +182,12 @@ func (l *Loop) await(
 			waitsFor = err.Error()
 			l.Logger.Error("settle waits", "step", what, "error", err)
 		}
-		l.Progress.Waits(what + ": " + waitsFor)
-		l.Metrics.SettleWaits(what, l.Now().Sub(started))
+		if wake := l.notDueBefore; err == nil && wake.After(l.Now()) {
+			l.Progress.IdleUntil(wake)
+		} else {
+			l.Progress.Waits(what + ": " + waitsFor)
+			l.Metrics.SettleWaits(what, l.Now().Sub(started))
+		}
 		select {
 		case <-time.After(l.Poll):
 		case <-ctx.Done():
