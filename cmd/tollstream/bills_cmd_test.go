@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 	"tollstream/sinks/clickhouse"
 )
 
@@ -77,7 +78,7 @@ func TestListsSayWhenTheyAreCut(t *testing.T) {
 		t.Errorf("out %s\nwarning %s", out.String(), warning.String())
 	}
 	out.Reset()
-	rows := []clickhouse.QuarantineRow{{Refusal: billing.Refusal{Reason: billing.NoBillingTag,
+	rows := []stored.Quarantined{{Refusal: billing.Refusal{Reason: billing.NoBillingTag,
 		Detail: "unknown channel \x1b[2J"}, AccountID: "a"}}
 	if err := listQuarantine(c, rows, 10, time.UTC); err != nil {
 		t.Fatal(err)

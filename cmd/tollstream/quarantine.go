@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 	"tollstream/sinks/clickhouse"
 	"tollstream/sinks/text"
 )
@@ -75,7 +76,7 @@ func quarantineFilter(reason, account, since string) (clickhouse.QuarantineFilte
 }
 
 func listQuarantine(
-	c *cobra.Command, rows []clickhouse.QuarantineRow, limit int, zone *time.Location,
+	c *cobra.Command, rows []stored.Quarantined, limit int, zone *time.Location,
 ) error {
 	w := c.OutOrStdout()
 	if len(rows) == 0 {

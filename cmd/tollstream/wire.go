@@ -47,6 +47,7 @@ type system struct {
 	logger    *slog.Logger
 	server    *observe.Server
 	closed    func(*stored.Settlement) // hears of each closing, may be nil
+	kick      chan struct{}            // asks for a sweep of the open usage
 	// keepServing goes on after settle.until is reached, until the context ends.
 	keepServing bool
 }
@@ -60,7 +61,7 @@ const (
 // build connects everything and checks that the world is as it has to be: servers that answer, a
 // schema, topics with the broker's append time. Its errors are one line and say what to do.
 func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, error) {
-	s := &system{cfg: cfg, logger: logger}
+	s := &system{cfg: cfg, logger: logger, kick: make(chan struct{}, 1)}
 	s.metrics = observe.NewMetrics(buildInfo(), time.Now)
 	s.health = observe.NewHealth(time.Now)
 	var err error
@@ -121,7 +122,7 @@ func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
 		Protocol: c.Protocol, TLS: c.TLS.Enabled, CAFile: c.TLS.CAFile,
 		CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, ServerName: c.TLS.ServerName,
 		Compression: c.Compression, DialTimeout: c.DialTimeout,
-		Dims: dims, Events: decode.NewEvents(cat),
+		InsertRowsMax: c.InsertRowsMax, Dims: dims, Events: decode.NewEvents(cat),
 	}
 }
 
@@ -253,7 +254,7 @@ func (s *system) ingest(ctx context.Context) error {
 		return err
 	}
 	return ingest.New(ingest.Options{
-		Log: s.log, Group: group, Store: clickhouse.Loops{Store: s.store}, Quarantine: s.publisher,
+		Log: s.log, Group: group, Store: s.store, Quarantine: s.publisher,
 		Roster: s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
 		RecordsMax: s.cfg.Ingest.BatchRecordsMax, AgeMax: s.cfg.Ingest.BatchAgeMax,
 		Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
@@ -263,9 +264,9 @@ func (s *system) ingest(ctx context.Context) error {
 
 func (s *system) usage(ctx context.Context) error {
 	return usage.Run(ctx, usage.Options{
-		Store:    clickhouse.Loops{Store: s.store},
+		Store:    s.store,
 		Roster:   roster.New(s.cat, s.store),
-		Interval: s.cfg.Usage.SweepInterval, Now: time.Now, Metrics: s.metrics,
+		Interval: s.cfg.Usage.SweepInterval, Kick: s.kick, Now: time.Now, Metrics: s.metrics,
 		Progress: s.health.Loop(roleUsage, 2*s.cfg.Usage.SweepInterval+s.cfg.HTTP.StallAfter),
 		Logger:   s.logger,
 	})
@@ -279,7 +280,7 @@ func (s *system) settle(ctx context.Context) error {
 		Until: s.cfg.Settle.Until, Margin: s.cfg.Settle.ClockMargin, Poll: settlePoll,
 		Now: time.Now, Metrics: s.metrics,
 		Progress: s.health.Loop(roleSettle, s.cfg.HTTP.StallAfter), Logger: s.logger,
-		Closed: s.closed,
+		Closed: s.afterClosing,
 	}
 	if first := s.cfg.Settle.FirstClosing; first != 0 {
 		o.First = &first
@@ -288,6 +289,17 @@ func (s *system) settle(ctx context.Context) error {
 		return fmt.Errorf("settle: %w", err)
 	}
 	return nil
+}
+
+// afterClosing asks for a sweep, which is never waited for, and tells whoever listens.
+func (s *system) afterClosing(done *stored.Settlement) {
+	select {
+	case s.kick <- struct{}{}:
+	default: // one is asked for already
+	}
+	if s.closed != nil {
+		s.closed(done)
+	}
 }
 
 // Close ends the connections.

@@ -4,6 +4,8 @@
 package stored
 
 import (
+	"github.com/shopspring/decimal"
+
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/tagging"
 )
@@ -21,9 +23,9 @@ type Batch struct {
 // provisional: the closing that takes the call judges it again (B26).
 type Call struct {
 	billing.CallRecord
+	tagging.Judgement
 	Main          string // main account, "" while unknown
 	Cohort        string
-	Judgement     tagging.Judgement
 	CatalogDigest string
 
 	// The record's bytes, for the quarantine; not part of the stored row.
@@ -42,6 +44,14 @@ func (c *Call) Refusal() *billing.Refusal {
 	}
 	return nil
 }
+
+// How a record leaves the quarantine.
+const (
+	ResolvedTaken     = "taken"
+	ResolvedDuplicate = "duplicate"
+	ResolvedAccepted  = "accepted"
+	ResolvedRequeued  = "requeued"
+)
 
 // Event is an account event as delivered, with its bytes.
 type Event struct {
@@ -75,6 +85,14 @@ type Delivery struct {
 	Arrival billing.Arrival
 	Outcome string
 	IDHash  uint64 // of the call id, 0 where there is none
+}
+
+// Sweep is one recount of the open usage.
+type Sweep struct {
+	AsOf    billing.Instant
+	Copies  uint64 // copies in the window, taken ones included
+	Rows    uint64 // rows of open_usage
+	Seconds decimal.Decimal
 }
 
 // Barrier is the end, exclusive, of what a closing sees of one partition.

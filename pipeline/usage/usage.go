@@ -25,14 +25,17 @@ type Store interface {
 	Unenriched(ctx context.Context, openFrom billing.Day, limit int) ([]stored.Call, error)
 	WriteBatch(ctx context.Context, batch *stored.Batch) error
 	// SweepOpenUsage recomputes the usage of the days from openFrom on.
-	SweepOpenUsage(ctx context.Context, asOf billing.Instant, openFrom billing.Day) error
+	SweepOpenUsage(ctx context.Context, asOf billing.Instant, openFrom billing.Day) (
+		*stored.Sweep, error)
 }
 
-// Options connect the loop. All fields are required.
+// Options connect the loop. All fields but Kick are required.
 type Options struct {
 	Store    Store
 	Roster   *roster.Roster
 	Interval time.Duration
+	// Kick asks for a sweep before its time: a closing was done, and its calls are not open any more.
+	Kick     <-chan struct{}
 	Now      func() time.Time
 	Metrics  *observe.Metrics
 	Progress *observe.Progress
@@ -58,6 +61,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 		select {
 		case <-tick.C:
+		case <-o.Kick:
 		case <-ctx.Done():
 			return nil
 		}
@@ -82,7 +86,7 @@ func Sweep(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := o.Store.SweepOpenUsage(ctx, billing.InstantOf(asOf), open); err != nil {
+	if _, err := o.Store.SweepOpenUsage(ctx, billing.InstantOf(asOf), open); err != nil {
 		return fmt.Errorf("recompute open days: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
 const factColumns = "call_id, account_id, occurred_at, dims, result_code, main_account, " +
@@ -32,11 +33,11 @@ func TestSameFactsHoweverTheyAreWritten(t *testing.T) {
 	for i := range 50 {
 		place := billing.Arrival{Appended: at(t, "2026-03-02T00:00:00+08:00"),
 			Topic: "billing.account-events", Offset: int64(i)}
-		world.Events = append(world.Events, EventRow{Value: []byte(`{"a":1}`),
-			Event: billing.AccountEvent{EventID: "e", Type: billing.AccountOpened,
+		world.Events = append(world.Events, stored.Event{Value: []byte(`{"a":1}`),
+			AccountEvent: billing.AccountEvent{EventID: "e", Type: billing.AccountOpened,
 				AccountID: "acc-1", EffectiveAt: place.Appended, Arrival: place}})
 		place.Topic = "faceid.calls"
-		world.Quarantined = append(world.Quarantined, QuarantineRow{Arrival: place,
+		world.Quarantined = append(world.Quarantined, stored.Quarantined{Arrival: place,
 			Value: []byte{0xff, 0, byte(i)}, Headers: map[string]string{"h": "v"},
 			Refusal: billing.Refusal{Reason: billing.NotJSON, Detail: "x"}})
 	}
@@ -75,8 +76,8 @@ func shuffledCopy[T any](r *rand.Rand, list []T) []T {
 }
 
 // cut divides a batch into three at random places.
-func cut(r *rand.Rand, b *Batch) []*Batch {
-	parts := []*Batch{{}, {}, {}}
+func cut(r *rand.Rand, b *stored.Batch) []*stored.Batch {
+	parts := []*stored.Batch{{}, {}, {}}
 	for _, x := range b.Calls {
 		p := parts[r.IntN(3)]
 		p.Calls = append(p.Calls, x)
@@ -114,7 +115,7 @@ func TestFirstArrivalWinsAcrossAppendDays(t *testing.T) {
 	later := call("c1", "acc", occurred, morning, 5)
 	first := call("c1", "acc", occurred, night, 9)
 	sameTime := call("c1", "acc", occurred, night, 10)
-	for _, c := range []CallRow{later, sameTime, first, later} {
+	for _, c := range []stored.Call{later, sameTime, first, later} {
 		write(t, s, batchOf(c))
 	}
 	for range 2 {
@@ -165,17 +166,17 @@ func TestCopiesThatDifferStayApart(t *testing.T) {
 	s := newStore(t)
 	occurred := at(t, "2026-03-01T10:00:00+08:00")
 	base := call("c", "acc", occurred, occurred, 0)
-	changes := []func(c *CallRow){
-		func(*CallRow) {},
-		func(c *CallRow) { c.AccountID = "sub" },
-		func(c *CallRow) { c.OccurredAt++ },
-		func(c *CallRow) { c.ResultCode = "1" },
-		func(c *CallRow) { c.NeedCharge = "" },
-		func(c *CallRow) { c.Dims[1] = "GetEidToken" },
-		func(c *CallRow) { c.Arrival.Topic = "other.calls" },
+	changes := []func(c *stored.Call){
+		func(*stored.Call) {},
+		func(c *stored.Call) { c.AccountID = "sub" },
+		func(c *stored.Call) { c.OccurredAt++ },
+		func(c *stored.Call) { c.ResultCode = "1" },
+		func(c *stored.Call) { c.NeedCharge = "" },
+		func(c *stored.Call) { c.Dims[1] = "GetEidToken" },
+		func(c *stored.Call) { c.Arrival.Topic = "other.calls" },
 		// These differ in nothing that moves a bill.
-		func(c *CallRow) { c.SDK.Version = "5" },
-		func(c *CallRow) { c.Postpaid, c.Charged = "other", false },
+		func(c *stored.Call) { c.SDK.Version = "5" },
+		func(c *stored.Call) { c.Postpaid, c.Charged = "other", false },
 	}
 	for i, change := range changes {
 		c := base
@@ -214,10 +215,10 @@ func TestQuarantineShowsWhatIsOpen(t *testing.T) {
 	place := billing.Arrival{Appended: at(t, "2026-03-02T00:00:00+08:00"), Topic: "faceid.calls",
 		Partition: 2, Offset: 40}
 	bytes := []byte("{\"call_id\": \xff\x00}")
-	row := QuarantineRow{Arrival: place, Key: []byte{0, 1}, Value: bytes, AccountID: "acc",
+	row := stored.Quarantined{Arrival: place, Key: []byte{0, 1}, Value: bytes, AccountID: "acc",
 		ID: "c1", Headers: map[string]string{"trace": "1"},
 		Refusal: billing.Refusal{Reason: billing.UnknownAccount, Detail: "account acc"}}
-	write(t, s, &Batch{Quarantined: []QuarantineRow{row}})
+	write(t, s, &stored.Batch{Quarantined: []stored.Quarantined{row}})
 	have, err := s.Quarantine(t.Context(), QuarantineFilter{Reason: billing.UnknownAccount,
 		Account: "acc", Since: place.Appended})
 	if err != nil || len(have) != 1 || string(have[0].Value) != string(bytes) ||
@@ -230,10 +231,10 @@ func TestQuarantineShowsWhatIsOpen(t *testing.T) {
 	if !slices.Equal(open, want) {
 		t.Errorf("have %q, want %q", open, want)
 	}
-	row.Resolved, row.Version = ResolvedTaken, 2
-	write(t, s, &Batch{Quarantined: []QuarantineRow{row}})
+	row.Resolved, row.Version = stored.ResolvedTaken, 2
+	write(t, s, &stored.Batch{Quarantined: []stored.Quarantined{row}})
 	row.Resolved, row.Version = "", 0 // a replay of the first write comes late
-	write(t, s, &Batch{Quarantined: []QuarantineRow{row}})
+	write(t, s, &stored.Batch{Quarantined: []stored.Quarantined{row}})
 	if have, err := s.Quarantine(t.Context(), QuarantineFilter{}); err != nil || len(have) > 0 {
 		t.Errorf("resolved, and still shown: %+v, %v", have, err)
 	}

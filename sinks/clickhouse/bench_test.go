@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
 // benchCalls are calls as a busy day has them: 200 accounts, a few channels, random ids.
-func benchCalls(b testing.TB, n int, round int) []CallRow {
+func benchCalls(b testing.TB, n int, round int) []stored.Call {
 	start := at(b, "2026-03-01T00:00:00+08:00")
-	out := make([]CallRow, n)
+	out := make([]stored.Call, n)
 	for i := range out {
 		k := round*n + i
 		occurred := start + billing.Instant(k)*billing.Millisecond

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
 // Conditions on the views reach the keys of the tables: a question about one account reads a few
@@ -13,7 +14,7 @@ import (
 func TestConditionsReachTheKeys(t *testing.T) {
 	s := newStore(t)
 	start := at(t, "2026-03-01T00:00:00+08:00")
-	var calls []CallRow
+	var calls []stored.Call
 	for i := range 60_000 {
 		occurred := start + billing.Instant(i)*billing.Second
 		calls = append(calls, call(fmt.Sprintf("call-%06d", i), fmt.Sprintf("acc-%02d", i%20),

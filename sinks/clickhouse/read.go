@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
 // rowsReadMax bounds every list that is read whole; a longer one asks for a narrower filter.
@@ -174,7 +175,7 @@ type QuarantineFilter struct {
 }
 
 // Quarantine lists records in quarantine in the order of their arrival.
-func (s *Store) Quarantine(ctx context.Context, f QuarantineFilter) ([]QuarantineRow, error) {
+func (s *Store) Quarantine(ctx context.Context, f QuarantineFilter) ([]stored.Quarantined, error) {
 	var c conditions
 	if f.Reason != "" {
 		c.add("reason = ?", string(f.Reason))
@@ -188,9 +189,9 @@ func (s *Store) Quarantine(ctx context.Context, f QuarantineFilter) ([]Quarantin
 	sql := fmt.Sprintf("SELECT topic, partition, offset, appended_at, key, value, headers, reason, "+
 		"detail, account_id, call_or_event_id FROM quarantine%s "+
 		"ORDER BY appended_at, topic, partition, offset LIMIT %d", c.where(), limitOf(f.Limit))
-	var out []QuarantineRow
+	var out []stored.Quarantined
 	err := s.each(ctx, "read the quarantine", sql, c.args, func(rows driverRows) error {
-		var r QuarantineRow
+		var r stored.Quarantined
 		var appended time.Time
 		var key, value, reason string
 		at := &r.Arrival

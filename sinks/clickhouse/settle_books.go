@@ -30,27 +30,25 @@ func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
 	where, args := window(w)
 	sql := `INSERT INTO duplicate_copies (topic, partition, offset, appended_at, call_id, conflict,
 			winner_topic, winner_partition, winner_offset, closed_at)
-		SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, true,
-			t.topic, t.partition, t.offset, ?
+		SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id,
+			(c.account_id, c.occurred_at, c.billing_hash)
+				!= (w.account_id, w.occurred_at, w.billing_hash),
+			w.topic, w.partition, w.offset, ?
 		FROM (SELECT * EXCEPT (main_account), id_hash FROM call_copies FINAL
 			WHERE no_tag = '' AND ` + where + `) AS c
 		INNER JOIN (
-			SELECT id_hash, call_id, caller, occurred_at, topic, partition, offset
-			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (
-				SELECT id_hash FROM call_copies WHERE ` + where + `)) AS t
-			ON t.id_hash = c.id_hash AND t.call_id = c.call_id
+			SELECT call_id, account_id, occurred_at, billing_hash, topic, partition, offset
+			FROM call_copies WHERE (topic, partition, offset) IN (
+				SELECT topic, partition, offset FROM taken_calls
+				WHERE closed_at <= ? AND id_hash IN (
+					SELECT id_hash FROM call_copies WHERE ` + where + `))) AS w
+			ON w.call_id = c.call_id
 		INNER JOIN (SELECT account_id FROM account_routes FINAL) AS r
 			ON r.account_id = c.account_id
-		WHERE (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)
-			AND (c.account_id, c.occurred_at, c.call_id, c.billing_hash) NOT IN (
-				SELECT account_id, occurred_at, call_id, billing_hash FROM call_copies
-				WHERE (topic, partition, offset) IN (
-					SELECT topic, partition, offset FROM taken_calls
-					WHERE closed_at <= ? AND id_hash IN (
-						SELECT id_hash FROM call_copies WHERE ` + where + `)))`
+		WHERE (c.account_id, c.occurred_at, c.call_id, c.billing_hash, c.topic)
+			!= (w.account_id, w.occurred_at, w.call_id, w.billing_hash, w.topic)`
 	at := w.Moment.At.Time()
-	all := append([]any{at}, args...)
-	all = append(append(append(all, at), args...), at)
+	all := append(append([]any{at}, args...), at)
 	return s.exec(ctx, "record copies that do not count", sql, append(all, args...)...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
 const (
@@ -20,14 +21,6 @@ const (
 	// sweepsKept is how many complete sweeps stay, for readers that are still at an older one.
 	sweepsKept = 3
 )
-
-// Sweep says what SweepOpenUsage did.
-type Sweep struct {
-	AsOf    billing.Instant
-	Copies  uint64 // copies in the window, taken ones included
-	Rows    uint64 // rows of open_usage
-	Seconds decimal.Decimal
-}
 
 // SweepOpenUsage recounts every call that no complete closing has taken: one call_id once, by the
 // copy that arrived first among those that have an account and a tag. openFrom is the first day
@@ -42,7 +35,7 @@ type Sweep struct {
 // Nothing is seen before 3. A crash before 3 leaves a partition that 4 of a later sweep drops.
 func (s *Store) SweepOpenUsage(
 	ctx context.Context, asOf billing.Instant, openFrom billing.Day,
-) (*Sweep, error) {
+) (*stored.Sweep, error) {
 	start := time.Now()
 	var done uint64
 	err := s.conn.QueryRow(ctx, "SELECT count() FROM usage_sweeps WHERE as_of = "+micros(asOf)).
@@ -50,7 +43,7 @@ func (s *Store) SweepOpenUsage(
 	if err != nil {
 		return nil, s.options.explain("look for the sweep", err)
 	}
-	r := &Sweep{AsOf: asOf}
+	r := &stored.Sweep{AsOf: asOf}
 	if done > 0 {
 		return r, nil
 	}
@@ -160,7 +153,7 @@ func micros(i billing.Instant) string {
 }
 
 func (s *Store) markSweep(
-	ctx context.Context, r *Sweep, openFrom billing.Day, start time.Time,
+	ctx context.Context, r *stored.Sweep, openFrom billing.Day, start time.Time,
 ) error {
 	err := s.conn.QueryRow(ctx, "SELECT count() FROM open_usage WHERE as_of = "+micros(r.AsOf)).
 		Scan(&r.Rows)

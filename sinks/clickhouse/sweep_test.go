@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
 const openColumns = "account_id, day, tag, charged, free, unknown_code, waiting, state"
 
-func sweep(t testing.TB, s *Store, asOf billing.Instant, openFrom billing.Day) *Sweep {
+func sweep(t testing.TB, s *Store, asOf billing.Instant, openFrom billing.Day) *stored.Sweep {
 	t.Helper()
 	r, err := s.SweepOpenUsage(t.Context(), asOf, openFrom)
 	if err != nil {
@@ -22,10 +23,10 @@ func sweep(t testing.TB, s *Store, asOf billing.Instant, openFrom billing.Day) *
 }
 
 // counted is the oracle: the open usage of copies by a plain walk over them in arrival order.
-func counted(copies []CallRow, taken map[string]bool) []string {
+func counted(copies []stored.Call, taken map[string]bool) []string {
 	sorted := slices.Clone(copies)
-	slices.SortFunc(sorted, func(a, b CallRow) int { return a.Arrival.Compare(b.Arrival) })
-	winners := map[string]*CallRow{}
+	slices.SortFunc(sorted, func(a, b stored.Call) int { return a.Arrival.Compare(b.Arrival) })
+	winners := map[string]*stored.Call{}
 	for i := range sorted {
 		c := &sorted[i]
 		claims := c.Main != "" && c.NoTag == ""
@@ -37,7 +38,7 @@ func counted(copies []CallRow, taken map[string]bool) []string {
 	type key struct{ account, day, tag string }
 	sums := map[key]*[4]int{}
 	for _, w := range winners {
-		k := key{w.Main, billing.DayOf(w.OccurredAt, shanghai).String(), w.Postpaid}
+		k := key{w.Main, billing.DayOf(w.OccurredAt, shanghai).String(), string(w.Postpaid)}
 		if w.Main == "" {
 			k.account = w.AccountID
 		}

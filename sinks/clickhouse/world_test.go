@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
+	"tollstream/pipeline/tagging"
 )
 
 var shanghai = time.FixedZone("Asia/Shanghai", 8*3600)
@@ -22,8 +24,8 @@ func at(t testing.TB, s string) billing.Instant {
 }
 
 // call is a copy of a call that has an account and a tag; change what a test is about.
-func call(id, account string, occurred, appended billing.Instant, offset int64) CallRow {
-	return CallRow{
+func call(id, account string, occurred, appended billing.Instant, offset int64) stored.Call {
+	return stored.Call{
 		CallRecord: billing.CallRecord{
 			CallID: id, AccountID: account, OccurredAt: occurred,
 			Dims:       []string{"wechat_native_h5", "", "authority", "", ""},
@@ -33,26 +35,26 @@ func call(id, account string, occurred, appended billing.Instant, offset int64) 
 				Appended: appended, Topic: "faceid.calls", Partition: 3, Offset: offset,
 			},
 		},
-		Main: account, Cohort: "C", Channel: "wechat_native_h5",
-		Postpaid: "face-h5", Prepaid: "face-h5-p", Charged: true, CodeKnown: true,
-		CatalogDigest: "d1",
+		Judgement: tagging.Judgement{Channel: "wechat_native_h5",
+			Postpaid: "face-h5", Prepaid: "face-h5-p", Charged: true, CodeKnown: true},
+		Main: account, Cohort: "C", CatalogDigest: "d1",
 	}
 }
 
 // delivery is the row of the books that goes with a copy.
-func delivery(c *CallRow) DeliveryRow {
-	return DeliveryRow{Arrival: c.Arrival, Outcome: DeliveredData, IDHash: IDHash(c.CallID)}
+func delivery(c *stored.Call) stored.Delivery {
+	return stored.Delivery{Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: IDHash(c.CallID)}
 }
 
-func batchOf(calls ...CallRow) *Batch {
-	b := &Batch{Calls: calls}
+func batchOf(calls ...stored.Call) *stored.Batch {
+	b := &stored.Batch{Calls: calls}
 	for i := range calls {
 		b.Deliveries = append(b.Deliveries, delivery(&calls[i]))
 	}
 	return b
 }
 
-func write(t testing.TB, s *Store, b *Batch) {
+func write(t testing.TB, s *Store, b *stored.Batch) {
 	t.Helper()
 	if err := s.WriteBatch(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -78,7 +80,7 @@ func closeDay(t testing.TB, s *Store, day billing.Day) billing.Instant {
 }
 
 // take notes that a closing took a copy.
-func take(t testing.TB, s *Store, closed billing.Instant, c *CallRow) {
+func take(t testing.TB, s *Store, closed billing.Instant, c *stored.Call) {
 	t.Helper()
 	err := s.insert(t.Context(), "taken_calls", []column{
 		{"call_id", []string{c.CallID}}, {"id_hash", []uint64{IDHash(c.CallID)}},
@@ -86,7 +88,7 @@ func take(t testing.TB, s *Store, closed billing.Instant, c *CallRow) {
 		{"occurred_at", []time.Time{c.OccurredAt.Time()}},
 		{"day", []time.Time{dayTime(billing.DayOf(c.OccurredAt, shanghai))}},
 		{"closed_at", []time.Time{closed.Time()}}, {"outcome", []string{"postpaid"}},
-		{"tag", []string{c.Postpaid}}, {"package_id", []string{""}},
+		{"tag", []string{string(c.Postpaid)}}, {"package_id", []string{""}},
 		{"topic", []string{c.Arrival.Topic}}, {"partition", []int32{c.Arrival.Partition}},
 		{"offset", []int64{c.Arrival.Offset}},
 	})
@@ -108,9 +110,9 @@ func merge(t testing.TB, s *Store) {
 
 // randomWorld makes calls of a few days with redeliveries of every kind: the same bytes at another
 // offset, on another append day, with another time, code or account, and without a tag.
-func randomWorld(t testing.TB, r *rand.Rand, n int) []CallRow {
+func randomWorld(t testing.TB, r *rand.Rand, n int) []stored.Call {
 	start := at(t, "2026-03-01T00:00:00+08:00")
-	var out []CallRow
+	var out []stored.Call
 	for i := range n {
 		account := fmt.Sprintf("acc-%d", r.IntN(5))
 		occurred := start + billing.Instant(r.Int64N(int64(72*billing.Hour)))
