@@ -277,8 +277,9 @@ func (s *system) settle(ctx context.Context) error {
 	o := settle.Options{
 		Log: s.log, Publisher: s.publisher, Store: s.store, Catalog: s.cat,
 		Calls: k.Topics.Calls, Events: k.Topics.AccountEvents, Simulated: s.simulated(),
-		Until: s.cfg.Settle.Until, Margin: s.cfg.Settle.ClockMargin, Poll: settlePoll,
-		Now: time.Now, Metrics: s.metrics,
+		Until: s.cfg.Settle.Until, Poll: settlePoll,
+		Margin: max(s.cfg.Settle.ClockMargin, s.cat.Settings.ClockMargin),
+		Now:    time.Now, Metrics: s.metrics,
 		Progress: s.health.Loop(roleSettle, s.cfg.HTTP.StallAfter), Logger: s.logger,
 		Closed: s.afterClosing,
 	}

@@ -40,15 +40,20 @@ type Registry struct {
 	mains    map[string]string          // sub-account -> main account
 	events   map[string]bool            // event ids that were accepted
 	packages map[string]bool            // account/package ids that were delivered
-	voided   map[string]string          // call id -> main account that voided it
+	voided   map[ownCall]bool           // calls that their accounts took back
+	closed   map[string]billing.Day     // main account -> first day on which it bills no calls
 	waiting  map[string][]billing.AccountEvent
 }
+
+// ownCall is a call id in the mouth of an account: one account cannot speak of another's calls.
+type ownCall struct{ main, callID string }
 
 // New makes an empty registry.
 func New() *Registry {
 	return &Registry{
 		opened: map[string]billing.Instant{}, mains: map[string]string{},
-		events: map[string]bool{}, packages: map[string]bool{}, voided: map[string]string{},
+		events: map[string]bool{}, packages: map[string]bool{}, voided: map[ownCall]bool{},
+		closed:  map[string]billing.Day{},
 		waiting: map[string][]billing.AccountEvent{},
 	}
 }
@@ -66,7 +71,18 @@ func (r *Registry) Main(id string) (string, bool) {
 func (r *Registry) OpenedAt(main string) billing.Instant { return r.opened[main] }
 
 // Voided tells whether a call id was taken back by its account (B27).
-func (r *Registry) Voided(main, callID string) bool { return r.voided[callID] == main }
+func (r *Registry) Voided(main, callID string) bool { return r.voided[ownCall{main, callID}] }
+
+// BillsOn tells whether a main account bills calls of a day: account.closed ends that with the
+// period in which its effective_at lies (B27). If not, the refusal says since when.
+func (r *Registry) BillsOn(main string, day billing.Day) *billing.Refusal {
+	from, closed := r.closed[main]
+	if !closed || day < from {
+		return nil
+	}
+	return &billing.Refusal{Reason: billing.AccountIsClosed,
+		Detail: "account " + main + " bills no calls from " + from.String()}
+}
 
 // WaitingEvents lists the events of accounts that are not open, by account and arrival.
 func (r *Registry) WaitingEvents() []billing.AccountEvent {
@@ -154,8 +170,10 @@ func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
 		}
 	case billing.UsageVoided:
 		for _, id := range ev.CallIDs {
-			r.voided[id] = ev.AccountID
+			r.voided[ownCall{ev.AccountID, id}] = true
 		}
+	case billing.AccountClosed:
+		r.close(cat, ev)
 	}
 	return d
 }
@@ -172,6 +190,15 @@ func (r *Registry) open(d Decision) Decision {
 		r.opened[ev.AccountID] = ev.OpenedAt
 	}
 	return d
+}
+
+// close notes the end of the period in which the account was closed; the earliest one counts.
+func (r *Registry) close(cat *catalog.Catalog, ev *billing.AccountEvent) {
+	cycle := cat.CohortOf(r.opened[ev.AccountID]).Cycle
+	end := billing.PeriodOf(cycle, billing.DayOf(ev.EffectiveAt, cat.Settings.Zone)).End
+	if from, closed := r.closed[ev.AccountID]; !closed || end < from {
+		r.closed[ev.AccountID] = end
+	}
 }
 
 // claim adds a sub-account. Whoever is accepted first keeps it; a main account is never one.

@@ -51,7 +51,8 @@ type Output struct {
 	Conflicts   int64
 }
 
-// Books counts what became of a partition's records (B21); Read is counted on its own.
+// Books counts what became of a partition's records (B21); Read is counted on its own. Events are
+// account events that are accepted or say again what is known.
 type Books struct{ Read, Charged, Free, Duplicate, Quarantined, Waiting, Events int64 }
 
 // pooled is a call id that no closing has taken yet, with its copies in arrival order.
@@ -163,6 +164,7 @@ func (b *Biller) decided(d accounts.Decision) {
 	switch d.Verdict {
 	case accounts.Accepted:
 		delete(b.refused, at)
+		b.books(at).Events++
 		if d.Event.Type == billing.AccountOpened {
 			b.open(d.Event)
 			return
@@ -176,7 +178,7 @@ func (b *Biller) decided(d accounts.Decision) {
 		b.refused[at] = *d.Refusal
 	case accounts.Repeated:
 		delete(b.refused, at)
-		b.books(at).Duplicate++
+		b.books(at).Events++
 	}
 }
 
@@ -286,12 +288,9 @@ func (b *Biller) judge(records []*billing.CallRecord) []claim.Copy {
 		account := b.accounts[main]
 		c.Judgement = tagging.Judge(b.cat, b.cat.Cohort(account.Cohort), rec)
 		day := billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)
-		switch {
-		case c.Judgement.NoTag != "":
-			c.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: c.Judgement.NoTag}
-		case account.ClosedFor != nil && day >= *account.ClosedFor:
-			c.Refusal = &billing.Refusal{Reason: billing.AccountIsClosed,
-				Detail: "account " + main + " bills no calls from " + account.ClosedFor.String()}
+		c.Refusal = b.registry.BillsOn(main, day)
+		if no := c.Judgement.NoTag; no != "" {
+			c.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: no}
 		}
 	}
 	return copies
@@ -312,6 +311,7 @@ func (b *Biller) keep(r *closing.Result) {
 		}
 	}
 	for _, e := range r.Refused {
+		b.books(e.Event.Arrival).Events-- // it was accepted, and is refused now
 		b.refused[e.Event.Arrival] = e.Refusal
 	}
 }

@@ -18,8 +18,6 @@ type Account struct {
 	OpenedAt billing.Instant
 	Cohort   string
 	Cycle    billing.Cycle
-	// ClosedFor is set by account.closed: calls of days from this one on are not billed (B27).
-	ClosedFor *billing.Day `json:",omitempty"`
 
 	Packages  []Package  `json:",omitempty"` // by (free first, end, delivery, id), rule B10
 	Contracts []Contract `json:",omitempty"` // in arrival order; the last that covers a day wins
@@ -176,3 +174,6 @@ func (a *Account) suspendedAt(at billing.Instant) bool {
 	}
 	return false
 }
+
+// HasPending tells whether calls were taken that are not on a bill yet.
+func (a *Account) HasPending() bool { return !a.Pending.empty() }

@@ -66,9 +66,6 @@ func (a *Account) Apply(cat *catalog.Catalog, ev billing.AccountEvent, missed Mo
 		a.Switches = insertAfter(a.Switches, s, func(x Switch) bool { return x.At > at })
 	case billing.PriceAgreed:
 		a.agree(cat, &ev, missed)
-	case billing.AccountClosed:
-		end := billing.PeriodOf(a.Cycle, billing.DayOf(at, cat.Settings.Zone)).End
-		a.ClosedFor = &end
 	}
 }
 

@@ -60,7 +60,7 @@ func (l *Loop) fold(ctx context.Context, s *stored.Settlement) ([]accounts.Decis
 	return decisions, nil
 }
 
-// run is effects 4 and 5 of the package comment.
+// run is effects 4 to 7 of the package comment.
 func (c *closer) run(ctx context.Context) error {
 	c.totals = Totals{}
 	w := Window{Settlement: c.settlement, Moment: c.moment, NewAccounts: c.newAccounts(),
@@ -86,8 +86,14 @@ func (c *closer) run(ctx context.Context) error {
 	if err := c.quarantineEvents(ctx); err != nil {
 		return err
 	}
-	books, err := c.loop.Store.FinishClosing(ctx, w)
+	books, err := c.loop.Store.FinishClosing(ctx, w) // 5
 	if err != nil {
+		return err
+	}
+	if err := books.check(); err != nil {
+		return err
+	}
+	if err := c.publish(ctx); err != nil { // 6
 		return err
 	}
 	books.Totals = c.totals
@@ -96,7 +102,24 @@ func (c *closer) run(ctx context.Context) error {
 		duplicates += books.Partitions[i].Duplicate
 	}
 	c.loop.Metrics.Duplicates(duplicates, c.conflicts)
-	return c.loop.Store.WriteSettlement(ctx, c.settlement, books)
+	return c.loop.Store.WriteSettlement(ctx, c.settlement, books) // 7
+}
+
+// publish writes the closing's bills and status changes to their topics, from what is stored.
+func (c *closer) publish(ctx context.Context) error {
+	const together = 1_000
+	err := c.loop.Store.BillsOf(ctx, c.moment.At, together, func(bills []*billing.Bill) error {
+		for _, b := range bills {
+			c.loop.Metrics.Billed(b.Currency, b.Total.InexactFloat64())
+		}
+		return c.loop.Publisher.PublishBills(ctx, bills)
+	})
+	if err != nil {
+		return err
+	}
+	return c.loop.Store.StatusOf(ctx, c.moment.At, together, func(s []billing.StatusChange) error {
+		return c.loop.Publisher.PublishStatus(ctx, s)
+	})
 }
 
 // newAccounts are the ids, of main accounts and sub-accounts, that this closing learnt of. Calls of
@@ -183,6 +206,7 @@ func (c *closer) judge(call *stored.Call) claim.Copy {
 	cohort := cat.CohortOf(c.loop.registry.OpenedAt(main))
 	copied.Main = main
 	copied.Judgement = tagging.Judge(cat, cohort, &call.CallRecord)
+	copied.Refusal = c.loop.registry.BillsOn(main, billing.DayOf(call.OccurredAt, cat.Settings.Zone))
 	if no := copied.Judgement.NoTag; no != "" {
 		copied.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: no}
 	}
@@ -235,9 +259,10 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 				return err
 			}
 		}
-		if err := c.write(ctx, &chunk); err != nil {
+		if err := c.loop.Store.WriteChunk(ctx, &chunk); err != nil {
 			return err
 		}
+		c.loop.Progress.Moved()
 		active = active[done:]
 	}
 	if err == nil {
@@ -253,7 +278,7 @@ func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
-	r, err := closing.Close(cat, account, c.moment, c.take(chunk, account, calls))
+	r, err := closing.Close(cat, account, c.moment, c.take(chunk, calls))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
@@ -262,7 +287,7 @@ func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.
 		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
 	}
 	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
-		InArrears: account.Status == billing.InArrears, DueAt: account.DueAt(cat, c.moment)})
+		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(), DueAt: account.DueAt(cat, c.moment)})
 	chunk.add(id, &r)
 	chunk.Provisional = append(chunk.Provisional,
 		account.Outlook(c.moment.At, cat.Settings.SuspendAfter)...)
@@ -302,9 +327,7 @@ func (c *closer) account(id string, state []byte) (*closing.Account, error) {
 
 // take judges an account's candidates and keeps those that count, in the order in which they are
 // taken.
-func (c *closer) take(
-	chunk *Chunk, account *closing.Account, calls []stored.Call,
-) []closing.Call {
+func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
 	taken := make([]closing.Call, 0, len(calls))
 	for i := range calls {
 		call := &calls[i]
@@ -312,12 +335,6 @@ func (c *closer) take(
 			continue
 		}
 		copied := c.judge(call)
-		if copied.Refusal == nil && account.ClosedFor != nil &&
-			billing.DayOf(call.OccurredAt, c.loop.Catalog.Settings.Zone) >= *account.ClosedFor {
-			copied.Refusal = &billing.Refusal{Reason: billing.AccountIsClosed,
-				Detail: "account " + account.ID + " bills no calls from " +
-					account.ClosedFor.String()}
-		}
 		if copied.Refusal != nil {
 			chunk.Requalified = append(chunk.Requalified,
 				Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
@@ -336,25 +353,6 @@ func (c *closer) take(
 		return billing.CompareCalls(&a.CallRecord, &b.CallRecord)
 	})
 	return taken
-}
-
-// write stores a chunk and then publishes its bills and status changes.
-func (c *closer) write(ctx context.Context, chunk *Chunk) error {
-	if err := c.loop.Store.WriteChunk(ctx, chunk); err != nil {
-		return err
-	}
-	if err := c.loop.Publisher.PublishBills(ctx, chunk.Bills); err != nil {
-		return err
-	}
-	changes := slices.Concat(chunk.Status, chunk.Provisional)
-	if err := c.loop.Publisher.PublishStatus(ctx, changes); err != nil {
-		return err
-	}
-	for _, b := range chunk.Bills {
-		c.loop.Metrics.Billed(b.Currency, b.Total.InexactFloat64())
-	}
-	c.loop.Progress.Moved()
-	return nil
 }
 
 // quarantineEvents records which events were refused, which wait, and which waited and act now.

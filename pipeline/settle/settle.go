@@ -10,9 +10,11 @@
 //  2. wait: every offset below every barrier is stored.
 //  3. fold the account events below the barriers.
 //  4. close accounts, a chunk at a time: calls taken, bills, ledger, status and the accounts as
-//     they are now are written, then bills and status are published. A crash here leaves rows of
-//     this closing; reading for it looks only at closings before it, so they are written again.
-//  5. mark the closing as done. From here on it is history.
+//     they are now are written. A crash here leaves rows of this closing; reading for it looks only
+//     at closings before it, so they are written again.
+//  5. count the books. A closing whose books do not balance goes no further.
+//  6. publish bills and status changes. A crash here publishes them again; their ids tell.
+//  7. mark the closing as done. From here on it is history, and the views show it.
 package settle
 
 import (
@@ -199,7 +201,7 @@ func (l *Loop) await(
 // errHalt marks a broken sum: the closing is halted and nothing of it is changed.
 var errHalt = errors.New("closing halted")
 
-// close runs effects 3 to 5 of a closing whose barriers are decided and complete.
+// close runs effects 3 to 7 of a closing whose barriers are decided and complete.
 func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement) error {
 	started := l.Now()
 	var decisions []accounts.Decision
@@ -210,7 +212,7 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 		return err
 	}
 	run := closer{loop: l, moment: m, settlement: s, decisions: decisions}
-	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4, 5
+	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4 to 7
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
 	l.history = append(l.history, *s)

@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -41,6 +42,11 @@ type Store interface {
 
 	WriteChunk(ctx context.Context, chunk *Chunk) error
 	Requalify(ctx context.Context, at billing.Instant, list []Requalified) error
+	// BillsOf and StatusOf give what a closing wrote, some together, in the order of the accounts.
+	BillsOf(ctx context.Context, at billing.Instant, together int,
+		each func([]*billing.Bill) error) error
+	StatusOf(ctx context.Context, at billing.Instant, together int,
+		each func([]billing.StatusChange) error) error
 	// FinishClosing records the copies that lost to calls taken earlier, and counts the books.
 	FinishClosing(ctx context.Context, w Window) (*Books, error)
 }
@@ -86,6 +92,7 @@ type State struct {
 	AccountID string
 	JSON      []byte
 	InArrears bool
+	Pending   bool            // calls were taken that are not on a bill yet
 	DueAt     billing.Instant // when the next closing concerns it even without events and calls
 }
 
@@ -139,6 +146,22 @@ func (t *Totals) add(r *closing.Result) {
 type Books struct {
 	Partitions []PartitionBooks
 	Totals     Totals
+}
+
+// check tells whether every record that was read is accounted for (B21).
+func (b *Books) check() error {
+	for i := range b.Partitions {
+		p := &b.Partitions[i]
+		sum := p.Charged + p.Free + p.Duplicate + p.Quarantined + p.Waiting + p.Events
+		if p.Data != sum || p.High-p.Low != p.Data+p.Aborted+p.Control+p.Compacted {
+			return fmt.Errorf("books of %s/%d, offsets [%d, %d), do not balance: data %d, aborted %d, "+
+				"control %d, compacted %d; charged %d, free %d, duplicate %d, quarantined %d, "+
+				"waiting %d, events %d", p.Topic, p.Partition, p.Low, p.High, p.Data, p.Aborted,
+				p.Control, p.Compacted, p.Charged, p.Free, p.Duplicate, p.Quarantined, p.Waiting,
+				p.Events)
+		}
+	}
+	return nil
 }
 
 // PartitionBooks counts one partition's offsets in [Low, High), each term on its own.

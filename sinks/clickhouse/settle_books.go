@@ -27,29 +27,31 @@ func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Boo
 // recordLosers lists the copies below the barriers whose call was taken, by this closing or one
 // before, as another copy with another key. Copies with the winner's key collapse by themselves.
 func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
-	where, args := window(w)
+	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash", "FINAL")
+	hashes, more := copiesIn(w, "id_hash", "")
 	sql := `INSERT INTO duplicate_copies (topic, partition, offset, appended_at, call_id, conflict,
 			winner_topic, winner_partition, winner_offset, closed_at)
 		SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id,
 			(c.account_id, c.occurred_at, c.billing_hash)
 				!= (w.account_id, w.occurred_at, w.billing_hash),
 			w.topic, w.partition, w.offset, ?
-		FROM (SELECT * EXCEPT (main_account), id_hash FROM call_copies FINAL
-			WHERE no_tag = '' AND ` + where + `) AS c
+		FROM (` + copies + `) AS c
 		INNER JOIN (
-			SELECT call_id, account_id, occurred_at, billing_hash, topic, partition, offset
-			FROM call_copies WHERE (topic, partition, offset) IN (
-				SELECT topic, partition, offset FROM taken_calls
-				WHERE closed_at <= ? AND id_hash IN (
-					SELECT id_hash FROM call_copies WHERE ` + where + `))) AS w
-			ON w.call_id = c.call_id
+			SELECT call_id, caller, occurred_at, topic, partition, offset
+			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (` + hashes + `)) AS t
+			ON t.call_id = c.call_id
 		INNER JOIN (SELECT account_id FROM account_routes FINAL) AS r
 			ON r.account_id = c.account_id
-		WHERE (c.account_id, c.occurred_at, c.call_id, c.billing_hash, c.topic)
-			!= (w.account_id, w.occurred_at, w.call_id, w.billing_hash, w.topic)`
+		INNER JOIN call_copies AS w ON w.account_id = t.caller AND w.occurred_at = t.occurred_at
+			AND w.call_id = t.call_id AND w.topic = t.topic AND w.partition = t.partition
+			AND w.offset = t.offset
+		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)
+			AND (c.account_id, c.occurred_at, c.billing_hash, c.topic)
+				!= (w.account_id, w.occurred_at, w.billing_hash, w.topic)`
 	at := w.Moment.At.Time()
 	all := append(append([]any{at}, args...), at)
-	return s.exec(ctx, "record copies that do not count", sql, append(all, args...)...)
+	return s.exec(ctx, "record copies that do not count", sql+prunePartitions,
+		append(all, more...)...)
 }
 
 // partitionBooks counts what became of a partition's offsets in [low, high): every term by a

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -21,46 +20,47 @@ import (
 // looked for by account, however old.
 const windowSlack = 36 * time.Hour
 
-// window is the condition on copies that a closing may look at, and its arguments: below the
-// barriers, and not so old that an earlier closing must have decided them.
-func window(w settle.Window) (string, []any) {
+// prunePartitions lets a condition on the append day choose partitions before FINAL merges. Then a
+// later copy can come to light whose first copy is older than the window; that call was decided
+// before, so the anti-join with taken_calls takes it out again.
+const prunePartitions = " SETTINGS defer_partition_pruning_after_final = 0"
+
+// copiesIn selects from the copies that a closing may look at: below the barriers, and not so old
+// that an earlier closing must have decided them, save for accounts that it has just learnt of.
+func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	var logs []string
 	var highs []int64
 	for _, b := range w.Settlement.Barriers {
 		logs = append(logs, billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log())
 		highs = append(highs, b.High)
 	}
-	where := "offset < transform(concat(toString(topic), '/', toString(partition)), ?, ?, " +
-		"toInt64(0))"
+	from := "SELECT " + columns + " FROM call_copies " + final + ` WHERE offset < transform(
+		concat(toString(topic), '/', toString(partition)), ?, ?, toInt64(0))`
 	args := []any{logs, highs}
 	if w.First {
-		return where, args
+		return from, args
 	}
-	from := w.Moment.At.Time().Add(-24*time.Hour - windowSlack)
-	recent := "appended_at >= ?"
-	args = append(args, from)
+	since := w.Moment.At.Time().Add(-24*time.Hour - windowSlack)
+	sql := from + " AND appended_at >= ?"
+	args = append(args, since)
 	if len(w.NewAccounts) > 0 {
-		recent = "(" + recent + " OR account_id IN (?))"
-		args = append(args, w.NewAccounts)
+		sql += " UNION ALL " + from + " AND appended_at < ? AND account_id IN (?)"
+		args = append(args, logs, highs, since, w.NewAccounts)
 	}
-	return where + " AND " + recent, args
+	return sql, args
 }
 
 // openCopies selects the copies below the barriers that are of known accounts and whose calls no
 // closing before took: what a closing has to decide, days that are still open included.
 func openCopies(w settle.Window, columns string) (string, []any) {
-	where, args := window(w)
-	sql := `SELECT ` + columns + `
-		FROM (SELECT * EXCEPT (main_account), id_hash, ver FROM call_copies FINAL
-			WHERE ` + where + `) AS c
+	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash, ver", "FINAL")
+	hashes, more := copiesIn(w, "id_hash", "")
+	sql := `SELECT ` + columns + ` FROM (` + copies + `) AS c
 		INNER JOIN (SELECT account_id, main_account FROM account_routes FINAL) AS r
 			ON r.account_id = c.account_id
 		WHERE c.call_id NOT IN (
-			SELECT call_id FROM taken_calls
-			WHERE closed_at < ? AND id_hash IN (
-				SELECT id_hash FROM call_copies WHERE ` + where + `))`
-	all := append(append([]any{}, args...), w.Moment.At.Time())
-	return sql, append(all, args...)
+			SELECT call_id FROM taken_calls WHERE closed_at < ? AND id_hash IN (` + hashes + `))`
+	return sql, append(append(args, w.Moment.At.Time()), more...)
 }
 
 // candidates selects the copies of closed days among the open ones.
@@ -72,7 +72,7 @@ func candidates(w settle.Window, columns string) (string, []any) {
 // AccountsWithCandidates implements settle.Store.
 func (s *Store) AccountsWithCandidates(ctx context.Context, w settle.Window) ([]string, error) {
 	sql, args := candidates(w, "DISTINCT r.main_account")
-	return s.strings(ctx, "look for calls to take", sql, args...)
+	return s.strings(ctx, "look for calls to take", sql+prunePartitions, args...)
 }
 
 // strings runs a query that gives one column of strings.
@@ -142,7 +142,7 @@ func (c *callRows) Close() error { return c.rows.Close() }
 func (s *Store) Candidates(ctx context.Context, w settle.Window) (settle.Calls, error) {
 	sql, args := candidates(w, readColumns)
 	rows, err := s.conn.Query(ctx, sql+
-		" ORDER BY r.main_account, c.occurred_at, c.call_id, c.ver DESC", args...)
+		" ORDER BY r.main_account, c.occurred_at, c.call_id, c.ver DESC"+prunePartitions, args...)
 	if err != nil {
 		return nil, s.options.explain("read calls to take", err)
 	}
@@ -155,7 +155,7 @@ func (s *Store) DifferingCopies(ctx context.Context, w settle.Window) ([][]store
 	ids, args := openCopies(w, "c.call_id")
 	sql, more := openCopies(w, readColumns)
 	sql += " AND c.call_id IN (SELECT call_id FROM (" + ids + ") GROUP BY call_id " +
-		"HAVING count() > 1) ORDER BY c.call_id, c.ver DESC"
+		"HAVING count() > 1) ORDER BY c.call_id, c.ver DESC" + prunePartitions
 	rows, err := s.conn.Query(ctx, sql, append(more, args...)...)
 	if err != nil {
 		return nil, s.options.explain("look for copies that differ", err)
@@ -249,9 +249,4 @@ func (s *Store) Missing(ctx context.Context, b stored.Barrier) ([]settle.Range, 
 		gaps = append(gaps, settle.Range{From: last + 1, To: b.High})
 	}
 	return gaps, s.options.explain(doing, rows.Err())
-}
-
-// placeholders gives n question marks for a VALUES list of tuples.
-func placeholders(n int, one string) string {
-	return strings.TrimSuffix(strings.Repeat(one+", ", n), ", ")
 }

@@ -261,7 +261,7 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		{"state", values(n, func(i int) string { return string(st[i].JSON) })},
 		{"in_arrears", values(n, func(i int) bool { return st[i].InArrears })},
-		{"pending", values(n, func(i int) bool { return st[i].DueAt < dueMax })},
+		{"pending", values(n, func(i int) bool { return st[i].Pending })},
 		{"next_due", instants(n, due)},
 	})
 }
