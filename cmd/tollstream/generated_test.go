@@ -111,8 +111,8 @@ func (w *testWorld) checkBooks(t *testing.T, want *batch.Output, ledger *generat
 		if b.Data != sum {
 			t.Errorf("%s: read %d, accounted for %d: %+v", log, b.Data, sum, b)
 		}
-		got := batch.Books{Events: b.Events, Read: b.Data, Charged: b.Charged, Free: b.Free, Duplicate: b.Duplicate,
-			Quarantined: b.Quarantined, Waiting: b.Waiting}
+		got := batch.Books{Read: b.Data, Charged: b.Charged, Free: b.Free, Duplicate: b.Duplicate,
+			Quarantined: b.Quarantined, Waiting: b.Waiting, Events: b.Events}
 		if got != *in {
 			t.Errorf("%s:\n got %+v\nwant %+v", log, got, *in)
 		}

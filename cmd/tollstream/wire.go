@@ -212,8 +212,8 @@ func (s *system) checkTopics(ctx context.Context) error {
 }
 
 // Run runs the roles until the context ends, or until settle.until is reached.
-func (s *system) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
+func (s *system) Run(outer context.Context) error {
+	ctx, stop := context.WithCancel(outer)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.server.Run(ctx) })
@@ -233,8 +233,8 @@ func (s *system) Run(ctx context.Context) error {
 		})
 	}
 	err := group.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if outer.Err() != nil || errors.Is(err, context.Canceled) {
+		return nil // told to stop; what was not finished is done again at the next start
 	}
 	return err
 }

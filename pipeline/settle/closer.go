@@ -287,7 +287,8 @@ func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.
 		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
 	}
 	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
-		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(), DueAt: account.DueAt(cat, c.moment)})
+		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
+		DueAt: account.DueAt(cat, c.moment)})
 	chunk.add(id, &r)
 	chunk.Provisional = append(chunk.Provisional,
 		account.Outlook(c.moment.At, cat.Settings.SuspendAfter)...)

@@ -45,6 +45,9 @@ type Options struct {
 // enrichedPerSweepMax bounds the memory of one sweep; what is left over waits for the next.
 const enrichedPerSweepMax = 100_000
 
+// kickGap is the least time between sweeps that were asked for.
+const kickGap = 5 * time.Second
+
 // Run sweeps until the context ends. A sweep that fails is told and tried again at the next tick:
 // the numbers shown stay those of the last complete sweep, with its moment beside them.
 func Run(ctx context.Context, o Options) error {
@@ -61,7 +64,13 @@ func Run(ctx context.Context, o Options) error {
 		}
 		select {
 		case <-tick.C:
+			continue
 		case <-o.Kick:
+		case <-ctx.Done():
+			return nil
+		}
+		select { // while many closings are caught up on, one sweep serves several
+		case <-time.After(kickGap - o.Now().Sub(started)):
 		case <-ctx.Done():
 			return nil
 		}

@@ -2,6 +2,9 @@ package clickhouse
 
 import (
 	"context"
+	"time"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/settle"
@@ -24,17 +27,41 @@ func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Boo
 	return books, nil
 }
 
+// loser is a copy whose call was taken as another copy.
+type loser struct {
+	settle.Duplicate
+	account, winnerAccount       string
+	occurred, winnerOccurred     time.Time
+	billingHash, winnerBillingOf uint64
+}
+
 // recordLosers lists the copies below the barriers whose call was taken, by this closing or one
 // before, as another copy with another key. Copies with the winner's key collapse by themselves.
 func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
+	losers, err := s.losers(ctx, w)
+	if err != nil {
+		return err
+	}
+	if err := s.winnersOf(ctx, losers); err != nil {
+		return err
+	}
+	var list []settle.Duplicate
+	for _, l := range losers {
+		l.Conflict = l.account != l.winnerAccount || !l.occurred.Equal(l.winnerOccurred) ||
+			l.billingHash != l.winnerBillingOf
+		if l.Conflict || l.Copy.Topic != l.Winner.Topic {
+			list = append(list, l.Duplicate)
+		}
+	}
+	return s.WriteDuplicates(ctx, w.Moment.At, list)
+}
+
+func (s *Store) losers(ctx context.Context, w settle.Window) ([]*loser, error) {
+	const doing = "look for copies that do not count"
 	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash", "FINAL")
 	hashes, more := copiesIn(w, "id_hash", "")
-	sql := `INSERT INTO duplicate_copies (topic, partition, offset, appended_at, call_id, conflict,
-			winner_topic, winner_partition, winner_offset, closed_at)
-		SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id,
-			(c.account_id, c.occurred_at, c.billing_hash)
-				!= (w.account_id, w.occurred_at, w.billing_hash),
-			w.topic, w.partition, w.offset, ?
+	sql := `SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, c.account_id,
+			c.occurred_at, c.billing_hash, t.topic, t.partition, t.offset, t.caller, t.occurred_at
 		FROM (` + copies + `) AS c
 		INNER JOIN (
 			SELECT call_id, caller, occurred_at, topic, partition, offset
@@ -42,16 +69,73 @@ func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
 			ON t.call_id = c.call_id
 		INNER JOIN (SELECT account_id FROM account_routes FINAL) AS r
 			ON r.account_id = c.account_id
-		INNER JOIN call_copies AS w ON w.account_id = t.caller AND w.occurred_at = t.occurred_at
-			AND w.call_id = t.call_id AND w.topic = t.topic AND w.partition = t.partition
-			AND w.offset = t.offset
-		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)
-			AND (c.account_id, c.occurred_at, c.billing_hash, c.topic)
-				!= (w.account_id, w.occurred_at, w.billing_hash, w.topic)`
-	at := w.Moment.At.Time()
-	all := append(append([]any{at}, args...), at)
-	return s.exec(ctx, "record copies that do not count", sql+prunePartitions,
-		append(all, more...)...)
+		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)`
+	rows, err := s.conn.Query(ctx, sql+prunePartitions,
+		append(append(args, w.Moment.At.Time()), more...)...)
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var out []*loser
+	for rows.Next() {
+		l := &loser{}
+		var appended time.Time
+		err := rows.Scan(&l.Copy.Topic, &l.Copy.Partition, &l.Copy.Offset, &appended, &l.CallID,
+			&l.account, &l.occurred, &l.billingHash, &l.Winner.Topic, &l.Winner.Partition,
+			&l.Winner.Offset, &l.winnerAccount, &l.winnerOccurred)
+		if err != nil {
+			return nil, s.options.explain(doing, err)
+		}
+		l.Copy.Appended = billing.InstantOf(appended)
+		out = append(out, l)
+	}
+	return out, s.options.explain(doing, rows.Err())
+}
+
+// winnersTogether bounds the values of one IN list.
+const winnersTogether = 5_000
+
+// winnersOf looks up what the winners of losers say, where account and time do not tell already
+// that the two differ.
+func (s *Store) winnersOf(ctx context.Context, losers []*loser) error {
+	byPlace := map[string][]*loser{}
+	var keys []driver.GroupSet
+	for i, l := range losers {
+		if l.account == l.winnerAccount && l.occurred.Equal(l.winnerOccurred) {
+			byPlace[l.Winner.Place()] = append(byPlace[l.Winner.Place()], l)
+			keys = append(keys, driver.GroupSet{Value: []any{l.account, l.occurred, l.CallID}})
+		}
+		if len(keys) == winnersTogether || i == len(losers)-1 && len(keys) > 0 {
+			if err := s.readWinners(ctx, keys, byPlace); err != nil {
+				return err
+			}
+			keys = nil
+		}
+	}
+	return nil
+}
+
+func (s *Store) readWinners(
+	ctx context.Context, keys []driver.GroupSet, byPlace map[string][]*loser,
+) error {
+	const doing = "read the copies that count"
+	rows, err := s.conn.Query(ctx, `SELECT topic, partition, offset, billing_hash FROM call_copies
+		WHERE (account_id, occurred_at, call_id) IN (?)`, keys)
+	if err != nil {
+		return s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	for rows.Next() {
+		var at billing.Arrival
+		var hash uint64
+		if err := rows.Scan(&at.Topic, &at.Partition, &at.Offset, &hash); err != nil {
+			return s.options.explain(doing, err)
+		}
+		for _, l := range byPlace[at.Place()] {
+			l.winnerBillingOf = hash
+		}
+	}
+	return s.options.explain(doing, rows.Err())
 }
 
 // partitionBooks counts what became of a partition's offsets in [low, high): every term by a
@@ -60,6 +144,9 @@ func (s *Store) partitionBooks(
 	ctx context.Context, b stored.Barrier, at billing.Instant,
 ) (settle.PartitionBooks, error) {
 	p := settle.PartitionBooks{Barrier: b}
+	if b.High <= b.Low {
+		return p, nil
+	}
 	err := s.conn.QueryRow(ctx, `WITH taken AS (
 			SELECT id_hash FROM taken_calls WHERE closed_at <= ? AND id_hash IN (
 				SELECT id_hash FROM deliveries
@@ -81,6 +168,8 @@ func (s *Store) partitionBooks(
 			WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?) AS d
 		LEFT ANY JOIN (SELECT offset, toString(outcome) AS outcome FROM taken_calls FINAL
 			WHERE closed_at <= ? AND topic = ? AND partition = ? AND offset >= ? AND offset < ?
+				AND id_hash IN (SELECT id_hash FROM deliveries
+					WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?)
 			) AS w ON w.offset = d.offset
 		LEFT ANY JOIN (SELECT offset, toString(reason) AS reason FROM quarantined_records FINAL
 			WHERE resolved = '' AND topic = ? AND partition = ? AND offset >= ? AND offset < ?
@@ -89,6 +178,7 @@ func (s *Store) partitionBooks(
 		at.Time(), b.Topic, b.Partition, b.Low, b.High,
 		b.Topic, b.Partition, b.Low, b.High,
 		at.Time(), b.Topic, b.Partition, b.Low, b.High,
+		b.Topic, b.Partition, b.Low, b.High,
 		b.Topic, b.Partition, b.Low, b.High,
 	).Scan(&p.Data, &p.Aborted, &p.Control, &p.Compacted, &p.Charged, &p.Free, &p.Duplicate,
 		&p.Quarantined, &p.Waiting, &p.Events)

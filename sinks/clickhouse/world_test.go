@@ -43,7 +43,8 @@ func call(id, account string, occurred, appended billing.Instant, offset int64) 
 
 // delivery is the row of the books that goes with a copy.
 func delivery(c *stored.Call) stored.Delivery {
-	return stored.Delivery{Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: IDHash(c.CallID)}
+	return stored.Delivery{
+		Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: IDHash(c.CallID)}
 }
 
 func batchOf(calls ...stored.Call) *stored.Batch {

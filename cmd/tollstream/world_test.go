@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,16 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/catalog"
-	"tollstream/pipeline/kafkalog"
 	"tollstream/sinks/clickhouse"
-	"tollstream/sinks/file"
 )
-
-var scenario = flag.String("scenario", "", "folder with calls.jsonl, events.jsonl and until")
 
 // builtProgram is the program built without the race detector, under which libchdb cannot run.
 var builtProgram = sync.OnceValues(func() (string, error) {
@@ -74,35 +68,8 @@ func newTestWorldWith(t *testing.T, dir, password string) *testWorld {
 	if w.servers, err = startEmbedded(t.Context(), cfg, cat); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.servers.Close)
+	t.Cleanup(func() { w.servers.Close() })
 	return w
-}
-
-// feed produces records as they stand in arrival order, each with its arrival as timestamp.
-func (w *testWorld) feed(t *testing.T, records []batch.Record) {
-	t.Helper()
-	p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: w.cfg.Kafka.Brokers})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close() //nolint:errcheck // everything was acknowledged by Produce
-	out := make([]kafkalog.Outgoing, len(records))
-	for i := range records {
-		r := &records[i]
-		out[i] = kafkalog.Outgoing{Topic: r.Arrival.Topic, Value: r.Value,
-			Time: r.Arrival.Appended.Time()}
-		if r.Object != nil {
-			if key, ok, _ := r.Object.Text("account_id", 64); ok {
-				out[i].Key = []byte(key)
-			}
-		}
-		if out[i].Key == nil {
-			out[i].Key = []byte("?")
-		}
-	}
-	if err := p.Produce(t.Context(), out...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // runUntil runs the pipeline until everything up to a time is closed.
@@ -146,35 +113,4 @@ func billText(cat *catalog.Catalog, bills []*billing.Bill) []byte {
 	}
 	slices.SortFunc(lines, bytes.Compare)
 	return bytes.Join(lines, []byte("\n"))
-}
-
-// TestStreamAgreesWithFiles sends the records of a scenario through Kafka and ClickHouse and
-// compares the bills with those of the same records in memory, byte for byte.
-func TestStreamAgreesWithFiles(t *testing.T) {
-	if *scenario == "" {
-		t.Skip("no -scenario")
-	}
-	records, err := file.ReadRecords(filepath.Join(*scenario, "events.jsonl"),
-		filepath.Join(*scenario, "calls.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(*scenario, "until"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	until, err := billing.ParseInstant(string(bytes.TrimSpace(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newTestWorld(t, t.TempDir())
-	want, err := batch.Run(w.cat, records, until, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.feed(t, records)
-	w.runUntil(t, until)
-	if got, want := w.bills(t), billText(w.cat, want.Bills); !bytes.Equal(got, want) {
-		t.Errorf("the stream's bills differ\n got %s\nwant %s", got, want)
-	}
 }

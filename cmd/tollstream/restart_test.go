@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"tollstream/pipeline/batch"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/generate"
+)
+
+// TestRestartGoesOn stops the pipeline again and again while it works, the ClickHouse process once
+// by kill -9, and compares the bills with those of an undisturbed run in memory.
+func TestRestartGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	w := newTestWorld(t, dir)
+	g, err := generate.New(generate.Options{
+		Seed: 11, Catalog: w.cat, From: billing.DateOf(2023, 1, 2), To: billing.DateOf(2023, 1, 8),
+		Accounts: 6, Calls: 4_000, CallPartitions: callPartitions,
+		Rates: generate.Rates{Duplicates: 0.05, Conflicts: 0.3, Late: 0.1, Malformed: 0.01,
+			Unknown: 0.01},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := w.generated(t, g)
+	w.cfg.Settle.FirstClosing = g.FirstClosing()
+	want, err := batch.Run(w.cat, records, g.Until(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 5 {
+		w.interrupt(t, g.Until(), time.Duration(200+r.IntN(1500))*time.Millisecond)
+		if i == 2 {
+			w.servers.clickhouse.Kill()
+			w.servers.Close()
+			if w.servers, err = startEmbedded(t.Context(), w.cfg, w.cat); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.runUntil(t, g.Until())
+	if got, want := w.bills(t), billText(w.cat, want.Bills); !bytes.Equal(got, want) {
+		t.Errorf("bills differ after restarts: %s", firstDifference(got, want))
+	}
+	w.checkBooks(t, want, g.Ledger())
+}
+
+// interrupt runs the pipeline and stops it after a while, wherever it is.
+func (w *testWorld) interrupt(t *testing.T, until billing.Instant, after time.Duration) {
+	t.Helper()
+	w.cfg.Settle.Until = until
+	ctx, cancel := context.WithTimeout(t.Context(), after)
+	defer cancel()
+	s, err := build(t.Context(), w.cfg, w.logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Run(ctx); err != nil {
+		t.Errorf("an interrupted run ends without an error, got %v", err)
+	}
+}
