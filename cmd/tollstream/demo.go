@@ -25,7 +25,7 @@ import (
 
 // What the demo makes: one month of calls of accounts of every cohort.
 const (
-	demoSeed     = 20230201
+	demoSeed     = 3
 	demoAccounts = 6
 	demoCalls    = 60_000
 )
