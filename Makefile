@@ -11,7 +11,6 @@ GO_FILES := $(shell find cmd pipeline sinks schemas deploy -name node_modules -p
 # The race detector needs a C compiler; the tests run without it where there is none.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # Libchdb cannot live in a process with the race detector, and CGO is not needed otherwise.
-export TOLLSTREAM_REQUIRE_EMBEDDED := 1
 
 .PHONY: help
 help: ## List the targets
@@ -24,7 +23,7 @@ demo: build $(ENGINE) ## From nothing to closed, explained bills (ONCE=1 exits a
 .PHONY: test
 test: $(ENGINE) ## All tests: unit, stories, golden, fuzz seeds, end to end (with -race where it can)
 	go vet ./...
-	go test $(RACE) -timeout 30m ./...
+	TOLLSTREAM_REQUIRE_EMBEDDED=1 go test $(RACE) -timeout 30m ./...
 
 .PHONY: build
 build: $(PROGRAM) ## Build the one binary into build/

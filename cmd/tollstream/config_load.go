@@ -188,7 +188,7 @@ func (l *loader) unknown(what, name, key, place string) {
 // notOurs are variables that stand in our environment without being settings: those by which the
 // embedded ClickHouse is found and started, and those that Kubernetes and Docker make for a
 // service that is called tollstream.
-var notOurs = regexp.MustCompile(`^TOLLSTREAM_(CONFIG|CHDB_LIB|EMBEDDED_[A-Z]+(_[A-Z]+)*|` +
+var notOurs = regexp.MustCompile(`^TOLLSTREAM_(CONFIG|CHDB_LIB|REQUIRE_EMBEDDED|EMBEDDED_[A-Z]+(_[A-Z]+)*|` +
 	`TEST_[A-Z_]*|([A-Z0-9]+_)*(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z_]+)?))$`)
 
 // environment reads TOLLSTREAM_KAFKA__BROKERS as kafka.brokers.
