@@ -122,12 +122,27 @@ func loadCatalog(path string) (*catalog.Catalog, error) {
 		return nil, fmt.Errorf("catalogue: %w: %w", err, errUsage)
 	}
 	cat, err := catalog.Parse(path, data)
-	if faults := (catalog.Faults{}); errors.As(err, &faults) && len(faults) > 1 {
-		return nil, fmt.Errorf("catalogue: %w (and %d more; see `tollstream catalog check %s`): %w",
-			faults[0], len(faults)-1, path, errUsage)
+	if faults := (catalog.Faults{}); errors.As(err, &faults) {
+		return nil, brokenCatalog{path, faults}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("catalogue: %w: %w", err, errUsage)
 	}
 	return cat, nil
 }
+
+// brokenCatalog is a catalogue with faults. Its text is one line; `catalog check` shows them all.
+type brokenCatalog struct {
+	path   string
+	faults catalog.Faults
+}
+
+func (b brokenCatalog) Error() string {
+	text := "catalogue: " + b.faults[0].Error()
+	if n := len(b.faults) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more; see `tollstream catalog check %s`)", n, b.path)
+	}
+	return text
+}
+
+func (b brokenCatalog) Unwrap() []error { return []error{b.faults, errUsage} }
