@@ -43,6 +43,7 @@ var order = map[string][]string{
 	"generate":            {"billing", "catalog", "tagging", "accounts", "decode", "canonical"},
 	"catalog/catalogtest": {"billing", "catalog", "tagging", "rating"},
 	"house":               {},
+	"naive":               {"billing", "catalog", "decode"}, // a second road, for tests
 }
 
 // kernelStd are the standard packages that the kernel may use, and the libraries.

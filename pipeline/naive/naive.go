@@ -178,9 +178,7 @@ func (b *biller) closeDay(day billing.Day) error {
 	who := b.whoIsWho(func(at billing.Instant) bool { return at < barrier })
 	calls := b.callsToTake(who, day, barrier)
 	for _, a := range who.accounts {
-		if err := b.walk(a, calls[a.id], day); err != nil {
-			return err
-		}
+		b.walk(a, calls[a.id], day)
 		period := billing.PeriodOf(a.cycle, day)
 		if period.End != day+1 {
 			continue

@@ -70,7 +70,8 @@ func engine(cat *catalog.Catalog, records []batch.Record, until billing.Instant)
 }
 
 func billHead(id, closed, total, before, after string) string {
-	return fmt.Sprintf("bill %s closed %s total %s balance %s -> %s", id, closed, total, before, after)
+	return fmt.Sprintf("bill %s closed %s total %s balance %s -> %s",
+		id, closed, total, before, after)
 }
 
 func lineText(kind, tag, period, pack string, quantity int64, amount string) string {
