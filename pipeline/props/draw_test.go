@@ -40,7 +40,11 @@ func (g *gen) account(id string) {
 	case 0, 1: // waits
 		at := g.instant()
 		g.event("account.opened", id, at, "opened_at", opened)
-	case 2: // never opens, or only by one of the events below
+	case 2: // never opens, or only by the event below
+		if g.one(2) {
+			break
+		}
+		fallthrough
 	default:
 		g.add(false, by("event_id", "open-"+id, "type", "account.opened", "account_id", id,
 			"effective_at", g.timeText(start), "opened_at", opened), start)
@@ -120,20 +124,24 @@ func (g *gen) refund() {
 
 // contract draws one with tiers that few calls reach and prices that need rounding.
 func (g *gen) contract(account string) {
-	from := g.base + billing.Day(g.IntN(g.span+2)-2)
+	from := g.base + billing.Day(min(g.IntN(g.span+2), g.IntN(g.span+2))-2)
 	tiers := []any{by("from_quantity", 0, "unit_price", pick(g, "1.005", "0.5", "0.125"))}
 	bound := 0
-	for range g.IntN(3) {
-		bound += 1 + g.IntN(5)
+	for range g.IntN(4) {
+		bound += 1 + g.IntN(4)
 		tiers = append(tiers, by("from_quantity", bound,
-			"unit_price", pick(g, "0.8", "0.405", "0.1", "0.005", "1.2")))
+			"unit_price", pick(g, "0.8", "0.405", "0.1", "0.005", "0", "1.2")))
 	}
-	pairs := []any{"tag", pick(g, pick(g, g.ways...).tags...), "from", from.String(),
+	pairs := []any{"tag", pick(g, pick(g, g.ways[0], pick(g, g.ways...)).tags...), "from", from.String(),
 		"mode", pick(g, "volume", "graduated"), "tiers", tiers}
 	if g.one(2) {
 		pairs = append(pairs, "to", (from + 1 + billing.Day(g.IntN(g.span+1))).String())
 	}
-	g.event("price.agreed", account, g.instant(), pairs...)
+	at := g.instant()
+	if g.one(2) {
+		at = g.zoneDay(g.base - 1)
+	}
+	g.event("price.agreed", account, at, pairs...)
 }
 
 // spoil draws a record that cannot be used.
@@ -143,9 +151,9 @@ func (g *gen) spoil(account string) {
 	case 0:
 		g.add(false, by("type", "balance.topped_up", "account_id", account), at)
 	case 1:
-		g.add(true, by("call_id", "c1", "account_id", account), at)
+		g.add(true, by("call_id", "c001", "account_id", account), at)
 	case 2: // beyond the tolerance, or just within
-		g.add(true, by("call_id", "c1", "account_id", account, "result_code", "0",
+		g.add(true, by("call_id", "c001", "account_id", account, "result_code", "0",
 			"action", "IdCardVerification", "occurred_at", g.timeText(at)),
 			at-24*billing.Hour-pick[billing.Instant](g, 0, 1))
 	case 3:
@@ -156,21 +164,30 @@ func (g *gen) spoil(account string) {
 // calls draws one call or some in a row.
 func (g *gen) calls() {
 	way := g.ways[min(g.IntN(len(g.ways)), g.IntN(len(g.ways)))]
-	account := pick(g, append([]string{g.mains[0], "sub1", "sub2", "zinc"}, g.mains...)...)
-	if g.one(2) {
+	account := pick(g, g.mains...)
+	switch g.IntN(12) {
+	case 0, 1:
+		account = pick(g, "sub1", "sub1", "sub2", "zinc")
+	case 2, 3, 4, 5, 6:
 		account = g.mains[0]
 	}
 	n := 1
-	if g.one(4) {
-		n += g.IntN(6)
+	switch g.IntN(100) {
+	case 0: // up to where no price is published
+		n = 40 + g.IntN(40)
+	case 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20:
+		n += g.IntN(8)
 	}
 	at := g.instant()
 	code := way.codes[min(g.IntN(len(way.codes)), g.IntN(len(way.codes)))]
 	step := pick(g, billing.Second, 0, 24*billing.Hour)
+	if n > 8 {
+		step = billing.Minute
+	}
 	arrives := g.arrival(at)
 	for i := range n {
 		fields := maps.Clone(way.fields)
-		fields["call_id"] = fmt.Sprintf("c%02d", g.IntN(100))
+		fields["call_id"] = fmt.Sprintf("c%03d", g.IntN(400))
 		fields["account_id"], fields["result_code"] = account, code
 		moment := at + billing.Instant(i)*step
 		fields["occurred_at"] = g.timeText(moment)
@@ -210,7 +227,7 @@ func (g *gen) voids() {
 		}
 		at := e.arrives - pick[billing.Instant](g, 0, 0, billing.Hour, -billing.Hour)
 		g.event("usage.voided", pick(g, e.text("account_id"), g.mains[0]), at,
-			"call_ids", []string{e.text("call_id"), "c01"}, "reason", "r")
+			"call_ids", []string{e.text("call_id"), "c001"}, "reason", "r")
 	}
 }
 

@@ -131,6 +131,9 @@ var ways = []way{
 		[]string{"no_such_tag"}},
 }
 
+// taggedWays is how many of them come before those that mostly have no tag.
+const taggedWays = 11
+
 // anchors are the days around which something changes, each with the reason.
 var anchors = []string{
 	"2020-02-27", // 29 February
@@ -176,7 +179,8 @@ func newWorld(cat *catalog.Catalog, seed uint64) world {
 	}
 	g.base, g.span, g.slow = day, 2+g.IntN(pick(g, 4, 9, 40)), g.IntN(4) == 0
 	for range 1 + g.IntN(3) {
-		g.ways = append(g.ways, pick(g, ways...))
+		from := pick(g, ways[:taggedWays], ways[:taggedWays], ways[:taggedWays], ways)
+		g.ways = append(g.ways, pick(g, from...))
 	}
 	g.mains = []string{"acme", "bolt", "coil"}[:1+g.IntN(3)]
 	for _, id := range g.mains {
