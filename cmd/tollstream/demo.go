@@ -253,7 +253,7 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	if !d.once {
 		d.say("\nServing until interrupted (Ctrl-C): metrics at http://%s/metrics, readiness at "+
-			"/readyz,\nSQL at http://%s (database %s), for example:\n  curl 'http://%s/?query=%s'",
+			"/readyz, bills at /v1/bills,\nSQL at http://%s (database %s), for example:\n  curl 'http://%s/?query=%s'",
 			d.cfg.HTTP.Listen, d.cfg.ClickHouse.Addr, d.cfg.ClickHouse.Database,
 			d.cfg.ClickHouse.Addr, "SELECT+*+FROM+billing.bills+FORMAT+Vertical")
 	}

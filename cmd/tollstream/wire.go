@@ -68,17 +68,19 @@ func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, erro
 	if s.cat, err = loadCatalog(cfg.Catalog); err != nil {
 		return nil, err
 	}
-	s.server, err = observe.Listen(observe.ServerOptions{
-		Listen: cfg.HTTP.Listen, Handler: observe.Mux(s.metrics, s.health),
-		ShutdownTimeout: cfg.HTTP.ShutdownTimeout, Logger: logger,
-	})
-	if err != nil {
-		return nil, err
-	}
 	if s.store, err = openStore(ctx, cfg, s.cat); err != nil {
 		return nil, err
 	}
 	if err := s.store.Ready(ctx); err != nil {
+		return nil, err
+	}
+	mux := observe.Mux(s.metrics, s.health)
+	addAPI(mux, s.store, logger)
+	s.server, err = observe.Listen(observe.ServerOptions{
+		Listen: cfg.HTTP.Listen, Handler: mux,
+		ShutdownTimeout: cfg.HTTP.ShutdownTimeout, Logger: logger,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := s.connectKafka(ctx); err != nil {

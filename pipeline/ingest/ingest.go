@@ -260,10 +260,9 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 	return nil
 }
 
-// enrich makes the batch's own account events known first, then those that other members stored,
-// and then adds to the calls what is known of their accounts.
+// enrich makes known the account events that were stored, then the batch's own, and then adds to
+// the calls what is known of their accounts.
 func (l *Loop) enrich(ctx context.Context, batch *stored.Batch) error {
-	l.Roster.Admit(batch.Events)
 	if time.Since(l.refreshed) > rosterAgeMax {
 		if err := l.retry(ctx, "read account events", func() error {
 			_, err := l.Roster.Refresh(ctx)
@@ -273,6 +272,7 @@ func (l *Loop) enrich(ctx context.Context, batch *stored.Batch) error {
 		}
 		l.refreshed = time.Now()
 	}
+	l.Roster.Admit(batch.Events)
 	enrich(batch, l.Roster)
 	return nil
 }

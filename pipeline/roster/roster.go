@@ -49,24 +49,30 @@ func (r *Roster) Refresh(ctx context.Context) ([]accounts.Decision, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
-	return r.Admit(events), nil
-}
-
-// Admit takes in events that come after all those taken in before.
-func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	next := Position{}
-	for log, at := range r.next { //nolint:maporder // a copy
+	for log, at := range from { // a copy
 		next[log] = at
 	}
-	var decisions []accounts.Decision
 	for i := range events {
 		at := events[i].Arrival
 		next[at.Log()] = max(next[at.Log()], at.Offset+1)
+	}
+	decisions := r.Admit(events)
+	r.mu.Lock()
+	r.next = next
+	r.mu.Unlock()
+	return decisions, nil
+}
+
+// Admit takes in events that may not be stored yet. Refresh reads them again, which changes
+// nothing; it alone moves the position, since other members may have stored earlier ones.
+func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var decisions []accounts.Decision
+	for i := range events {
 		decisions = append(decisions, r.registry.Admit(r.cat, events[i].AccountEvent)...)
 	}
-	r.next = next
 	return decisions
 }
 

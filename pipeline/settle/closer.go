@@ -38,26 +38,23 @@ type Totals struct {
 	Accounts, Bills, Calls, Free, Covered, Postpaid, Uncovered, UnknownCodes int64
 }
 
-// fold takes in the account events between the last barriers and this closing's, in arrival order.
-func (l *Loop) fold(ctx context.Context, s *stored.Settlement) ([]accounts.Decision, error) {
-	events, err := l.Store.AccountEvents(ctx, l.read)
-	if err != nil {
-		return nil, err
-	}
-	high := map[string]int64{}
+// fold takes in the account events below a closing's barriers, in arrival order. It gives back the
+// decisions, and the events that are beyond the barriers.
+func (l *Loop) fold(
+	s *stored.Settlement, events []stored.Event,
+) (decisions []accounts.Decision, rest []stored.Event) {
 	for _, b := range s.Barriers {
-		high[billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()] = b.High
+		l.folded[billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()] = b.High
 	}
-	var decisions []accounts.Decision
 	for i := range events {
-		at := events[i].Arrival
-		if at.Offset >= high[at.Log()] {
+		ev := &events[i]
+		if ev.Arrival.Offset >= l.folded[ev.Arrival.Log()] {
+			rest = append(rest, *ev)
 			continue
 		}
-		l.read[at.Log()] = at.Offset + 1
-		decisions = append(decisions, l.registry.Admit(l.Catalog, events[i].AccountEvent)...)
+		decisions = append(decisions, l.registry.Admit(l.Catalog, ev.AccountEvent)...)
 	}
-	return decisions, nil
+	return decisions, rest
 }
 
 // run is effects 4 to 7 of the package comment.

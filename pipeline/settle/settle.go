@@ -80,14 +80,14 @@ type Loop struct {
 	Options
 	registry *accounts.Registry
 	history  []stored.Settlement // closings done, in order
-	read     roster.Position     // account events folded so far
+	folded   roster.Position     // where the account events go on that are not folded yet
 	// notDueBefore is when the next closing is due; until then waiting for it is no trouble.
 	notDueBefore time.Time
 }
 
 // New makes the loop.
 func New(o Options) *Loop {
-	return &Loop{Options: o, registry: accounts.New(), read: roster.Position{}}
+	return &Loop{Options: o, registry: accounts.New(), folded: roster.Position{}}
 }
 
 // Run closes until the context ends, or until there is nothing left to close (Until).
@@ -126,11 +126,14 @@ func (l *Loop) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.history, l.registry, l.read = nil, accounts.New(), roster.Position{}
+	l.history, l.registry = nil, accounts.New()
+	l.folded = roster.Position{}
+	events, err := l.Store.AccountEvents(ctx, l.folded)
+	if err != nil {
+		return err
+	}
 	for i := range done {
-		if _, err := l.fold(ctx, &done[i]); err != nil {
-			return err
-		}
+		_, events = l.fold(&done[i], events)
 		l.history = append(l.history, done[i])
 	}
 	return nil
@@ -204,14 +207,15 @@ var errHalt = errors.New("closing halted")
 // close runs effects 3 to 7 of a closing whose barriers are decided and complete.
 func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement) error {
 	started := l.Now()
-	var decisions []accounts.Decision
-	if err := l.insist(ctx, "fold account events", func(ctx context.Context) (err error) {
-		decisions, err = l.fold(ctx, s) // 3
+	var events []stored.Event
+	if err := l.insist(ctx, "read account events", func(ctx context.Context) (err error) {
+		events, err = l.Store.AccountEvents(ctx, l.folded)
 		return err
 	}); err != nil {
 		return err
 	}
-	run := closer{loop: l, moment: m, settlement: s, decisions: decisions}
+	run := closer{loop: l, moment: m, settlement: s}
+	run.decisions, _ = l.fold(s, events)                             // 3
 	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4 to 7
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
