@@ -46,6 +46,14 @@ lint: ## gofmt, go vet, staticcheck
 stories: ## Run the stories of pipeline/stories (UPDATE=1 writes what came out)
 	go test ./pipeline/stories $(if $(UPDATE),-update)
 
+.PHONY: props
+props: ## Random worlds: engine against the naive biller, and laws (N=10000 worlds, SEED=1)
+	go test -count=1 -timeout 60m ./pipeline/props -args $(if $(N),-worlds=$(N)) $(if $(SEED),-seed=$(SEED))
+
+.PHONY: mutants
+mutants: ## Break the engine in some forty small ways; the worlds must notice each
+	go test -count=1 -timeout 60m -run TestMutants -v ./pipeline/props -args -mutants
+
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for 30 s each
 	go test -run '^$$' -fuzz FuzzCall -fuzztime 30s ./pipeline/decode

@@ -30,6 +30,7 @@ type prices struct {
 
 // bill makes the bill of a period, if there is anything to say (B20).
 func (b *biller) bill(a *account, period billing.Period, at billing.Instant) error {
+	callers := b.callers(a)
 	lines, err := b.lines(a, period)
 	if err != nil || len(lines) == 0 {
 		return err
@@ -45,10 +46,29 @@ func (b *biller) bill(a *account, period billing.Period, at billing.Instant) err
 	before := balance(b.moves(a), at, false)
 	b.bills = append(b.bills, Bill{
 		ID: a.id + "/" + period.String(), ClosedAt: at, Lines: lines, Total: total,
-		Before: before, After: before.Sub(total),
+		Before: before, After: before.Sub(total), Callers: callers,
 	})
 	b.owners = append(b.owners, a.id)
 	return nil
+}
+
+// callers splits the takes that are on no bill yet by the sub-accounts that made the calls.
+func (b *biller) callers(a *account) map[Caller]int64 {
+	split := map[Caller]int64{}
+	for _, t := range b.taken {
+		if t.account != a.id || t.billed || !t.judged.charged || t.call.AccountID == a.id {
+			continue
+		}
+		c := Caller{t.call.AccountID, billing.UsageLine, t.judged.postpaid}
+		switch {
+		case t.covered != "":
+			c.Kind, c.Tag = billing.CoveredLine, t.judged.prepaid
+		case t.off:
+			c.Kind = billing.UncoveredLine
+		}
+		split[c]++
+	}
+	return split
 }
 
 // roundUpHalf rounds to the bill's places: the half goes away from zero (B17).

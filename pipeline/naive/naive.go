@@ -36,6 +36,15 @@ type Bill struct {
 	ClosedAt             billing.Instant
 	Lines                []Line
 	Total, Before, After decimal.Decimal
+	// Callers counts the calls of sub-accounts by who called, what it became and its tag (B2).
+	Callers map[Caller]int64
+}
+
+// Caller is a sub-account's share of a bill.
+type Caller struct {
+	AccountID string
+	Kind      billing.LineKind
+	Tag       catalog.TagID
 }
 
 // Line is a bill line without its price, flags and explanation.
@@ -65,8 +74,17 @@ type Result struct {
 	Quarantined map[billing.Arrival][]billing.Reason
 	// Fates tells for every well-formed call record what became of it.
 	Fates map[billing.Arrival]Fate
+	// Moves are all amounts that moved a balance, for comparison with a ledger.
+	Moves []Move
 	// Reversals are the usage.voided events that name a call taken before they arrived.
 	Reversals []billing.Arrival
+}
+
+// Move is an amount, not 0, that moved an account's balance at an instant.
+type Move struct {
+	AccountID string
+	At        billing.Instant
+	Amount    decimal.Decimal
 }
 
 // Fate is what became of one copy of a call.
@@ -195,6 +213,11 @@ func (b *biller) result(until billing.Instant) *Result {
 	r := &Result{Bills: b.bills, Quarantined: map[billing.Arrival][]billing.Reason{}}
 	who := b.whoIsWho(func(at billing.Instant) bool { return at <= until })
 	for _, a := range who.accounts {
+		for _, m := range b.moves(a) {
+			if !m.amount.IsZero() {
+				r.Moves = append(r.Moves, Move{AccountID: a.id, At: m.at, Amount: m.amount})
+			}
+		}
 		for _, s := range b.timeline(a) {
 			if s.At <= until {
 				r.Status = append(r.Status, s)

@@ -186,6 +186,10 @@ func (g *gen) calls() {
 	}
 	arrives := g.arrival(at)
 	for i := range n {
+		if g.one(4) { // another call competes for the same package, perhaps at the same instant
+			way = pick(g, g.ways...)
+			account = pick(g, account, "sub1")
+		}
 		fields := maps.Clone(way.fields)
 		fields["call_id"] = fmt.Sprintf("c%03d", g.IntN(400))
 		fields["account_id"], fields["result_code"] = account, code

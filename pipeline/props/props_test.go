@@ -55,6 +55,12 @@ func engine(cat *catalog.Catalog, records []batch.Record, until billing.Instant)
 			text = append(text, lineText(string(l.Kind), l.Tag, l.Period, l.PackageID, l.Quantity,
 				l.Amount.String()))
 		}
+		var split []string
+		for _, s := range b.SubAccounts {
+			split = append(split, callerText(s.AccountID, string(s.Kind), s.Tag, s.Quantity))
+		}
+		slices.Sort(split)
+		text = append(text, split...)
 	}
 	for _, s := range out.Status {
 		text = append(text, fmt.Sprintf("status %s %s %s balance %s",
@@ -76,6 +82,10 @@ func billHead(id, closed, total, before, after string) string {
 
 func lineText(kind, tag, period, pack string, quantity int64, amount string) string {
 	return fmt.Sprintf("  %s %s %s %s %d x = %s", kind, tag, period, pack, quantity, amount)
+}
+
+func callerText(account, kind, tag string, quantity int64) string {
+	return fmt.Sprintf("  of these %s called %s %s %d", account, kind, tag, quantity)
 }
 
 // booksText leaves duplicates and waiting copies out: from which closing on a later copy of a taken
@@ -105,6 +115,12 @@ func definition(
 			text = append(text, lineText(string(l.Kind), string(l.Tag), l.Period, l.PackageID,
 				l.Quantity, l.Amount.String()))
 		}
+		var split []string
+		for c, n := range b.Callers {
+			split = append(split, callerText(c.AccountID, string(c.Kind), string(c.Tag), n))
+		}
+		slices.Sort(split)
+		text = append(text, split...)
 	}
 	for _, s := range out.Status {
 		text = append(text, fmt.Sprintf("status %s %s %s balance %s", s.At.In(cat.Settings.Zone),
