@@ -58,6 +58,14 @@ type Books struct{ Read, Charged, Free, Duplicate, Quarantined, Waiting, Events 
 // pooled is a call id that no closing has taken yet, with its copies in arrival order.
 type pooled struct{ copies []*billing.CallRecord }
 
+// takenCall is a call that a closing took, and what became of it once its account was closed.
+type takenCall struct {
+	record *billing.CallRecord
+	main   string
+	closing.Reversed
+	done, reversed bool
+}
+
 // Biller runs closings over records. Records are given in arrival order.
 type Biller struct {
 	cat      *catalog.Catalog
@@ -67,7 +75,8 @@ type Biller struct {
 	accounts map[string]*closing.Account
 	ids      []string // of accounts, sorted
 	pool     map[string]*pooled
-	taken    map[string]*billing.CallRecord
+	taken    map[string]*takenCall
+	voids    map[string][]string        // by main account: call ids that usage.voided named since
 	values   map[billing.Arrival][]byte // of records that are in quarantine or may come to be
 	refused  map[billing.Arrival]billing.Refusal
 	out      Output
@@ -78,7 +87,7 @@ func New(cat *catalog.Catalog) *Biller {
 	return &Biller{
 		cat: cat, calls: decode.NewCalls(cat), events: decode.NewEvents(cat),
 		registry: accounts.New(), accounts: map[string]*closing.Account{},
-		pool: map[string]*pooled{}, taken: map[string]*billing.CallRecord{},
+		pool: map[string]*pooled{}, taken: map[string]*takenCall{}, voids: map[string][]string{},
 		values: map[billing.Arrival][]byte{}, refused: map[billing.Arrival]billing.Refusal{},
 		out: Output{Books: map[string]*Books{}},
 	}
@@ -169,6 +178,9 @@ func (b *Biller) decided(d accounts.Decision) {
 			b.open(d.Event)
 			return
 		}
+		if d.Event.Type == billing.UsageVoided {
+			b.voids[d.Event.AccountID] = append(b.voids[d.Event.AccountID], d.Event.CallIDs...)
+		}
 		missed := closing.LastMomentBy(b.cat, at.Appended)
 		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missed)
 	case accounts.Waiting:
@@ -203,23 +215,40 @@ func (b *Biller) books(at billing.Arrival) *Books {
 
 // Close runs one closing for every account.
 func (b *Biller) Close(m closing.Moment) error {
+	reversed := b.reversals()
 	byAccount := b.claims(m)
 	for _, id := range b.ids {
 		a := b.accounts[id]
 		calls := byAccount[id]
-		if len(calls) == 0 && a.Idle(b.cat, m) {
+		if len(calls) == 0 && len(reversed[id]) == 0 && a.Idle(b.cat, m) {
 			continue
 		}
 		slices.SortFunc(calls, func(x, y closing.Call) int {
 			return billing.CompareCalls(&x.CallRecord, &y.CallRecord)
 		})
-		r, err := closing.Close(b.cat, a, m, calls)
+		r, err := closing.Close(b.cat, a, m, calls, reversed[id])
 		if err != nil {
 			return err
 		}
 		b.keep(&r)
 	}
 	return nil
+}
+
+// reversals finds, among the call ids that accounts voided since the last closing, those that were
+// taken and not reversed before (B27).
+func (b *Biller) reversals() map[string][]closing.Reversed {
+	out := map[string][]closing.Reversed{}
+	for main, ids := range b.voids { // each account is on its own
+		for _, id := range ids {
+			if t := b.taken[id]; t != nil && t.done && !t.reversed && t.main == main {
+				t.reversed = true
+				out[main] = append(out[main], t.Reversed)
+			}
+		}
+	}
+	clear(b.voids)
+	return out
 }
 
 // claims finds the calls of closed days that no closing has taken, by main account (B4, B10).
@@ -233,14 +262,14 @@ func (b *Biller) claims(m closing.Moment) map[string][]closing.Call {
 		}
 		w := &copies[win]
 		if taken, done := b.taken[id]; done {
-			b.duplicates(p, taken)
+			b.duplicates(p, taken.record)
 			delete(b.pool, id)
 			continue
 		}
 		if b.registry.Voided(w.Main, id) {
 			continue
 		}
-		b.taken[id] = w.Record
+		b.taken[id] = &takenCall{record: w.Record, main: w.Main}
 		byAccount[w.Main] = append(byAccount[w.Main], w.Call())
 		b.duplicates(p, w.Record)
 		delete(b.pool, id)
@@ -303,8 +332,13 @@ func (b *Biller) keep(r *closing.Result) {
 	b.out.Status = append(b.out.Status, r.Status...)
 	b.out.Ledger = append(b.out.Ledger, r.Ledger...)
 	for i := range r.Taken {
-		books := b.books(r.Taken[i].Call.Arrival)
-		if r.Taken[i].Outcome == closing.Free {
+		t := &r.Taken[i]
+		day := billing.DayOf(t.Call.OccurredAt, b.cat.Settings.Zone)
+		kept := b.taken[t.Call.CallID]
+		kept.done, kept.Reversed = true, closing.Reversed{CallID: t.Call.CallID,
+			Outcome: t.Outcome, Tag: t.Tag, Day: day, PackageID: t.PackageID}
+		books := b.books(t.Call.Arrival)
+		if t.Outcome == closing.Free {
 			books.Free++
 		} else {
 			books.Charged++

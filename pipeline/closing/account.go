@@ -115,6 +115,7 @@ type Pending struct {
 	Uncovered []DayCount     `json:",omitempty"`
 	Covered   []CoveredCount `json:",omitempty"`
 	BySub     []SubCount     `json:",omitempty"`
+	Voided    []VoidedCount  `json:",omitempty"`
 }
 
 // DayCount counts calls of a tag and day.
@@ -132,6 +133,15 @@ type CoveredCount struct {
 	Quantity  int64
 }
 
+// VoidedCount counts taken calls that were taken back (B27), by what they had become.
+type VoidedCount struct {
+	Outcome   Outcome
+	Tag       catalog.TagID
+	Day       billing.Day
+	PackageID string `json:",omitempty"`
+	Quantity  int64
+}
+
 // SubCount counts calls by the account that made them.
 type SubCount struct {
 	AccountID string
@@ -141,7 +151,8 @@ type SubCount struct {
 }
 
 func (p *Pending) empty() bool {
-	return len(p.Postpaid) == 0 && len(p.Uncovered) == 0 && len(p.Covered) == 0
+	return len(p.Postpaid) == 0 && len(p.Uncovered) == 0 && len(p.Covered) == 0 &&
+		len(p.Voided) == 0
 }
 
 // Open makes the account of an account.opened event.

@@ -22,14 +22,20 @@ type Result struct {
 
 // Close closes one account at a moment. The account has had every event below this closing's
 // barriers applied; calls are all calls of closed days below the barriers that were not taken
-// before, in the order of billing.CompareCalls. Close changes the account. On an error, which is a
+// before, in the order of billing.CompareCalls; voided are calls that closings before took and that
+// the account takes back now. Close changes the account. On an error, which is a
 // broken invariant and never a bad record, the account must be thrown away and the closing halted.
-func Close(cat *catalog.Catalog, a *Account, m Moment, calls []Call) (Result, error) {
+func Close(
+	cat *catalog.Catalog, a *Account, m Moment, calls []Call, voided []Reversed,
+) (Result, error) {
 	if !slices.IsSortedFunc(calls, compareTaken) {
 		return Result{}, fmt.Errorf("closing %s of %s: calls are out of order", m.Day, a.ID)
 	}
 	var r Result
 	r.Status = a.advance(m.At, cat.Settings.SuspendAfter)
+	if err := a.reverse(voided); err != nil {
+		return Result{}, fmt.Errorf("closing %s of %s: %w", m.Day, a.ID, err)
+	}
 	w := &walker{cat: cat, account: a, moment: m}
 	w.take(calls)
 	r.Taken, r.Refused, r.Charged = w.taken, w.refused, w.counts

@@ -57,8 +57,8 @@ func (mc *monthCharge) dayStep(i, k int) billing.Step {
 	quantities := map[string]int64{}
 	sum := decimal.Zero
 	for n := i; n < k; n++ {
-		sum = sum.Add(mc.rated[n].Amount)
-		for _, piece := range mc.rated[n].Pieces {
+		sum = sum.Add(mc.shown[n].Amount)
+		for _, piece := range mc.shown[n].Pieces {
 			key := piece.UnitPrice.String()
 			if _, seen := quantities[key]; !seen {
 				prices = append(prices, piece.UnitPrice)

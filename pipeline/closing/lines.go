@@ -20,28 +20,51 @@ func (a *Account) lines(cat *catalog.Catalog, period billing.Period) ([]billing.
 		return nil, err
 	}
 	lines = append(lines, a.coveredLines(cat)...)
-	return append(lines, a.uncoveredLines(cat)...), nil
+	lines = append(lines, a.uncoveredLines(cat)...)
+	return append(lines, a.otherVoidedLines(cat)...), nil
 }
 
-// postpaidLines charges, for every tag and month with new units, what everything known of that
-// month costs less what earlier bills charged for it (B19).
+// tagMonth is what the tier is chosen by.
+type tagMonth struct {
+	tag   catalog.TagID
+	month billing.Month
+}
+
+// postpaidLines charges, for every tag and month in which something changed, what everything known
+// of that month costs less what earlier bills charged for it (B19).
 func (a *Account) postpaidLines(
 	cat *catalog.Catalog, period billing.Period,
 ) ([]billing.BillLine, error) {
-	var lines []billing.BillLine
-	pending := a.Pending.Postpaid
-	for len(pending) > 0 {
-		tag, month, n := pending[0].Tag, pending[0].Day.Month(), 1
-		for n < len(pending) && pending[n].Tag == tag && pending[n].Day.Month() == month {
-			n++
+	fresh := map[tagMonth][]DayCount{}
+	voided := map[tagMonth][]VoidedCount{}
+	var keys []tagMonth
+	note := func(k tagMonth) {
+		if fresh[k] == nil && voided[k] == nil {
+			keys = append(keys, k)
 		}
-		fresh, err := a.freshUnits(cat, pending[:n])
+	}
+	for _, c := range a.Pending.Postpaid {
+		k := tagMonth{c.Tag, c.Day.Month()}
+		note(k)
+		fresh[k] = append(fresh[k], c)
+	}
+	for _, v := range a.Pending.Voided {
+		if k := (tagMonth{v.Tag, v.Day.Month()}); v.Outcome == Postpaid {
+			note(k)
+			voided[k] = append(voided[k], v)
+		}
+	}
+	var lines []billing.BillLine
+	for _, k := range keys {
+		units, err := a.freshUnits(cat, fresh[k])
 		if err != nil {
 			return nil, err
 		}
-		u := a.monthUsage(tag, month)
-		lines = append(lines, a.chargeMonth(cat, period, u, fresh)...)
-		pending = pending[n:]
+		of, err := a.chargeMonth(cat, period, a.monthUsage(k.tag, k.month), units, voided[k])
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, of...)
 	}
 	return lines, nil
 }
@@ -75,25 +98,29 @@ func (a *Account) monthUsage(tag catalog.TagID, month billing.Month) *MonthUsage
 // monthCharge is the state of charging one tag and month on one bill.
 type monthCharge struct {
 	cat    *catalog.Catalog
+	bound  rating.Bound
 	usage  *MonthUsage
 	before int            // how many of usage.Units earlier bills charged
-	rated  []rating.Rated // of all units at the quantity now reached
+	rated  []rating.Rated // of the units that remain, at the quantity now reached
+	shown  []rating.Rated // of this bill's units with those that a voided line takes back
+	counts []int64        // the quantities of shown
 	total  int64          // the month's postpaid quantity now
 }
 
 func (a *Account) chargeMonth(
 	cat *catalog.Catalog, period billing.Period, u *MonthUsage, fresh []BilledUnits,
-) []billing.BillLine {
-	mc := monthCharge{cat: cat, usage: u, before: len(u.Units)}
+	voided []VoidedCount,
+) ([]billing.BillLine, error) {
+	mc := monthCharge{cat: cat, usage: u, before: len(u.Units),
+		bound: rating.Bound(cat.Settings.TierLowerBound)}
 	u.Units = append(u.Units, fresh...)
-	units := make([]rating.Units, len(u.Units))
-	for i := range u.Units {
-		x := &u.Units[i]
-		units[i] = rating.Units{Day: x.Day, Quantity: x.Quantity, Prices: &x.Prices}
-		mc.total += x.Quantity
+	removed, err := u.remove(voided)
+	if err != nil {
+		return nil, err
 	}
-	mc.rated = rating.Month(units, rating.Bound(cat.Settings.TierLowerBound))
-	lines := mc.adjustment(nil)
+	mc.rate(removed)
+	lines := mergeLines(mc.voidedLines(a.Cycle, removed))
+	lines = mc.adjustment(lines)
 	for i := mc.before; i < len(u.Units); {
 		p := billing.PeriodOf(a.Cycle, u.Units[i].Day)
 		j := i
@@ -106,7 +133,29 @@ func (a *Account) chargeMonth(
 	for i := range u.Units {
 		u.Units[i].Charged = mc.rated[i].Amount
 	}
-	return lines
+	return lines, nil
+}
+
+// rate prices the units that remain, and beside them those that this bill shows: a unit that was
+// taken and voided between two bills stands on its usage line and on its voided line.
+func (mc *monthCharge) rate(removed []int64) {
+	units := make([]rating.Units, len(mc.usage.Units))
+	for i := range units {
+		x := &mc.usage.Units[i]
+		units[i] = rating.Units{Day: x.Day, Quantity: x.Quantity, Prices: &x.Prices}
+		mc.total += x.Quantity
+		mc.counts = append(mc.counts, x.Quantity)
+	}
+	mc.rated = rating.MonthAt(units, mc.total, mc.bound)
+	mc.shown = slices.Clone(mc.rated)
+	for i := mc.before; i < len(units); i++ {
+		if removed[i] > 0 {
+			units[i].Quantity += removed[i]
+			mc.counts[i] = units[i].Quantity
+			mc.shown[i] = rating.MonthAt(units, mc.total, mc.bound)[i]
+			units[i].Quantity -= removed[i]
+		}
+	}
 }
 
 // adjustment is the change in the price of units that earlier bills charged.
@@ -138,9 +187,9 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 	l := mc.line(kind, p.String())
 	var prices []decimal.Decimal
 	for k := i; k < j; k++ {
-		l.Quantity += mc.usage.Units[k].Quantity
-		l.Amount = l.Amount.Add(mc.rated[k].Amount)
-		for _, piece := range mc.rated[k].Pieces {
+		l.Quantity += mc.counts[k]
+		l.Amount = l.Amount.Add(mc.shown[k].Amount)
+		for _, piece := range mc.shown[k].Pieces {
 			prices = append(prices, piece.UnitPrice)
 			if piece.Unpublished && !slices.Contains(l.Flags, billing.FlagContractPriceMissing) {
 				l.Flags = append(l.Flags, billing.FlagContractPriceMissing)

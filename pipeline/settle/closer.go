@@ -10,10 +10,8 @@ import (
 
 	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/billing"
-	"tollstream/pipeline/claim"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/stored"
-	"tollstream/pipeline/tagging"
 )
 
 // chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once.
@@ -29,6 +27,7 @@ type closer struct {
 	settlement *stored.Settlement
 	decisions  []accounts.Decision
 	losers     map[billing.Arrival]bool
+	reversed   map[string][]closing.Reversed // by main account (B27)
 	totals     Totals
 	conflicts  int64
 }
@@ -66,6 +65,9 @@ func (c *closer) run(ctx context.Context) error {
 		return err
 	}
 	if err := c.findLosers(ctx, w); err != nil {
+		return err
+	}
+	if err := c.findReversed(ctx); err != nil {
 		return err
 	}
 	active, err := c.activeAccounts(ctx, w)
@@ -147,69 +149,6 @@ func (c *closer) routes() []Route {
 	return routes
 }
 
-// findLosers decides which copy counts of every call that has several different ones (B4).
-func (c *closer) findLosers(ctx context.Context, w Window) error {
-	c.losers = map[billing.Arrival]bool{}
-	groups, err := c.loop.Store.DifferingCopies(ctx, w)
-	if err != nil {
-		return err
-	}
-	var duplicates []Duplicate
-	for _, group := range groups {
-		copies := make([]claim.Copy, len(group))
-		for i := range group {
-			copies[i] = c.judge(&group[i])
-		}
-		win := claim.Winner(copies)
-		if win < 0 {
-			continue
-		}
-		// A winner whose day is still open makes the call wait: its other copies are not taken
-		// either, and whether they are duplicates is said when the winner is taken.
-		waits := billing.DayOf(copies[win].Record.OccurredAt, c.loop.Catalog.Settings.Zone) >
-			c.moment.Day
-		conflicts := claim.Conflicts(copies, win)
-		for i := range copies {
-			at := copies[i].Record.Arrival
-			if i == win || copies[i].Refusal != nil {
-				continue
-			}
-			if c.losers[at] = true; waits {
-				continue
-			}
-			duplicates = append(duplicates, Duplicate{Copy: at, CallID: copies[i].Record.CallID,
-				Winner: copies[win].Record.Arrival, Conflict: slices.Contains(conflicts, i)})
-		}
-	}
-	c.conflicts = 0
-	for i := range duplicates {
-		if duplicates[i].Conflict {
-			c.conflicts++
-		}
-	}
-	return c.loop.Store.WriteDuplicates(ctx, c.moment.At, duplicates)
-}
-
-// judge resolves a copy to its account and tags it by this closing's catalogue (B26).
-func (c *closer) judge(call *stored.Call) claim.Copy {
-	copied := claim.Copy{Record: &call.CallRecord}
-	main, known := c.loop.registry.Main(call.AccountID)
-	if !known {
-		copied.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
-			Detail: "account " + call.AccountID + " is not open"}
-		return copied
-	}
-	cat := c.loop.Catalog
-	cohort := cat.CohortOf(c.loop.registry.OpenedAt(main))
-	copied.Main = main
-	copied.Judgement = tagging.Judge(cat, cohort, &call.CallRecord)
-	copied.Refusal = c.loop.registry.BillsOn(main, billing.DayOf(call.OccurredAt, cat.Settings.Zone))
-	if no := copied.Judgement.NoTag; no != "" {
-		copied.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: no}
-	}
-	return copied
-}
-
 // activeAccounts are those that a closing concerns: with new events, with calls, or with something
 // that is due without either.
 func (c *closer) activeAccounts(ctx context.Context, w Window) ([]string, error) {
@@ -275,7 +214,7 @@ func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
-	r, err := closing.Close(cat, account, c.moment, c.take(chunk, calls))
+	r, err := closing.Close(cat, account, c.moment, c.take(chunk, calls), c.reversed[id])
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
@@ -321,36 +260,6 @@ func (c *closer) account(id string, state []byte) (*closing.Account, error) {
 		return nil, fmt.Errorf("account %s is known and has no stored state", id)
 	}
 	return account, nil
-}
-
-// take judges an account's candidates and keeps those that count, in the order in which they are
-// taken.
-func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
-	taken := make([]closing.Call, 0, len(calls))
-	for i := range calls {
-		call := &calls[i]
-		if c.losers[call.Arrival] {
-			continue
-		}
-		copied := c.judge(call)
-		if copied.Refusal != nil {
-			chunk.Requalified = append(chunk.Requalified,
-				Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
-			continue
-		}
-		if c.loop.registry.Voided(copied.Main, call.CallID) {
-			continue
-		}
-		if call.Cohort == "" { // its account was unknown when it arrived
-			chunk.Requalified = append(chunk.Requalified,
-				Requalified{Arrival: call.Arrival, Resolved: "taken"})
-		}
-		taken = append(taken, copied.Call())
-	}
-	slices.SortFunc(taken, func(a, b closing.Call) int {
-		return billing.CompareCalls(&a.CallRecord, &b.CallRecord)
-	})
-	return taken
 }
 
 // quarantineEvents records which events were refused, which wait, and which waited and act now.

@@ -31,6 +31,12 @@ type Store interface {
 	// DifferingCopies gives, by call id, the candidates of which several different ones exist.
 	DifferingCopies(ctx context.Context, w Window) ([][]stored.Call, error)
 	WriteDuplicates(ctx context.Context, at billing.Instant, list []Duplicate) error
+	// TakenBefore gives which of an account's calls closings before a time took, those left out
+	// that were reversed before that time.
+	TakenBefore(ctx context.Context, main string, callIDs []string, before billing.Instant) (
+		[]closing.Reversed, error)
+	WriteReversed(ctx context.Context, at billing.Instant,
+		byAccount map[string][]closing.Reversed) error
 	// AccountsWithCandidates gives the main accounts that have candidates.
 	AccountsWithCandidates(ctx context.Context, w Window) ([]string, error)
 	// AccountsDue gives the accounts whose stored state has something due at or before a time.

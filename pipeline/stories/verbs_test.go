@@ -35,7 +35,7 @@ func verbs() map[string]verb {
 	all := map[string]func(*story, *line){
 		"open": open, "sub": sub, "pay": pay, "adjust": adjust, "buy": buy, "gift": gift,
 		"refund": refund, "postpaid": postpaid, "agree": agree, "call": call, "raw": raw,
-		"end": end, "close": closeUntil,
+		"end": end, "void": void, "close": closeUntil,
 	}
 	cmds := map[string]verb{"show": show, "explain": explain}
 	for name, do := range all {
@@ -143,6 +143,12 @@ func deliver(s *story, l *line, kind string) {
 	s.event(l, at, map[string]any{
 		"type": "package.delivered", "package_id": l.word(1, "package"), "tag": l.word(2, "tag"),
 		"kind": kind, "quota": quota, "price": l.word(4, "price"), "delivered_at": l.moment(at)})
+}
+
+// void ACCOUNT TIME CALL...: usage.voided names call ids.
+func void(s *story, l *line) {
+	s.event(l, l.word(1, "time"), map[string]any{
+		"type": "usage.voided", "call_ids": l.words[2:], "reason": "story"})
 }
 
 func refund(s *story, l *line) {

@@ -1,0 +1,60 @@
+package clickhouse
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/closing"
+)
+
+// TakenBefore implements settle.Store.
+func (s *Store) TakenBefore(
+	ctx context.Context, main string, callIDs []string, before billing.Instant,
+) ([]closing.Reversed, error) {
+	const doing = "read calls that are taken back"
+	hashes := values(len(callIDs), func(i int) uint64 { return IDHash(callIDs[i]) })
+	rows, err := s.conn.Query(ctx, `SELECT call_id, toString(outcome), toString(tag), day, package_id
+		FROM taken_calls FINAL
+		WHERE id_hash IN (?) AND call_id IN (?) AND account_id = ? AND closed_at < ?
+			AND call_id NOT IN (
+				SELECT call_id FROM reversed_calls WHERE account_id = ? AND closed_at < ?)
+		ORDER BY call_id`, hashes, callIDs, main, before.Time(), main, before.Time())
+	if err != nil {
+		return nil, s.options.explain(doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var out []closing.Reversed
+	for rows.Next() {
+		var r closing.Reversed
+		var outcome, tag string
+		var day time.Time
+		if err := rows.Scan(&r.CallID, &outcome, &tag, &day, &r.PackageID); err != nil {
+			return nil, s.options.explain(doing, err)
+		}
+		r.Outcome, r.Tag = closing.Outcome(outcome), catalog.TagID(tag)
+		r.Day = billing.DateOf(day.Date())
+		out = append(out, r)
+	}
+	return out, s.options.explain(doing, rows.Err())
+}
+
+// WriteReversed implements settle.Store.
+func (s *Store) WriteReversed(
+	ctx context.Context, at billing.Instant, byAccount map[string][]closing.Reversed,
+) error {
+	var mains, calls []string
+	for _, main := range slices.Sorted(maps.Keys(byAccount)) {
+		for _, r := range byAccount[main] {
+			mains, calls = append(mains, main), append(calls, r.CallID)
+		}
+	}
+	return s.insert(ctx, "reversed_calls", []column{
+		{"account_id", mains},
+		{"call_id", calls},
+		{"closed_at", instants(len(calls), func(int) billing.Instant { return at })},
+	})
+}
