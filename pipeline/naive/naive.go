@@ -8,8 +8,8 @@
 // no code that decides anything: not the queries of catalog, not tagging, accounts, claim, rating
 // or closing. It does not own explanations, ledger entries, digests or flags.
 //
-// One rule is left out: usage.voided of a call that was taken before (B27). The engine does not
-// reverse such calls yet, and the rule does not say at which moment a unit returns to its package.
+// One rule is left out: the reversal of a call that was taken before its usage.voided came (B27).
+// The rule does not say at which moment of a closing a unit returns to its package.
 package naive
 
 import (

@@ -101,7 +101,8 @@ func (g *gen) buy(account string) {
 	id := fmt.Sprintf("p%d", 1+g.IntN(5))
 	g.event("package.delivered", account, at, "package_id", id,
 		"tag", pick(g, pick(g, g.ways...).tags...), "kind", pick(g, "paid", "paid", "free"),
-		"quota", pick(g, 1, 2, 3, 5, 12), "price", price, "delivered_at", g.timeText(deliveredAt))
+		"quota", pick(g, 1, 2, 3, 5, 12), "price", price,
+		"delivered_at", g.timeText(deliveredAt))
 	g.packages = append(g.packages, delivered{account, id, deliveredAt})
 	if g.one(3) {
 		g.refund()
@@ -132,8 +133,9 @@ func (g *gen) contract(account string) {
 		tiers = append(tiers, by("from_quantity", bound,
 			"unit_price", pick(g, "0.8", "0.405", "0.1", "0.005", "0", "1.2")))
 	}
-	pairs := []any{"tag", pick(g, pick(g, g.ways[0], pick(g, g.ways...)).tags...), "from", from.String(),
-		"mode", pick(g, "volume", "graduated"), "tiers", tiers}
+	of := pick(g, g.ways[0], pick(g, g.ways...))
+	pairs := []any{"tag", pick(g, of.tags...), "from", from.String(), "mode",
+		pick(g, "volume", "graduated"), "tiers", tiers}
 	if g.one(2) {
 		pairs = append(pairs, "to", (from + 1 + billing.Day(g.IntN(g.span+1))).String())
 	}

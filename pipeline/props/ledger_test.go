@@ -11,7 +11,7 @@ import (
 	"tollstream/pipeline/naive"
 )
 
-var findings = flag.Bool("findings", false, "also run what is known to fail, to see whether it does")
+var findings = flag.Bool("findings", false, "also run what is known to fail, to see it fail")
 
 // TestLedgerHasAllMoney: every amount that moved a balance before the last closing has one entry in
 // the ledger.

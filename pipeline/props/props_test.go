@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	worlds = flag.Int("worlds", 5000, "how many random worlds the engine is compared in")
+	worlds = flag.Int("worlds", 3000, "how many random worlds the engine is compared in")
 	first  = flag.Uint64("seed", 1, "the first world; a failure names its own")
 )
 
