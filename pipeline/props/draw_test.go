@@ -237,9 +237,9 @@ func (g *gen) voids() {
 	}
 }
 
-// dropReversals drops the voids of calls that were taken before. They are reversed by a rule that
-// the engine has not got (docs/rules.md, "Not complete yet": B27); the naive biller says which ones
-// they are. A call that such a void would have stopped can be taken then, so it looks again.
+// dropReversals drops the voids of calls that were taken before, which the naive biller leaves out;
+// it says which ones they are. A call that such a void would have stopped can be taken then, so it
+// looks again.
 func (g *gen) dropReversals() {
 	for {
 		records := g.world.records()

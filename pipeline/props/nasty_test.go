@@ -39,7 +39,7 @@ func TestWorldsAreNasty(t *testing.T) {
 		case billing.NotJSON, billing.ConfluentFramed, billing.NotAnObject, billing.DuplicateKey,
 			billing.FieldType, billing.FieldTooLong, billing.RecordTooLarge,
 			billing.UnknownEventType, billing.TiersRefused, billing.VoidOfOther:
-			// Those are of decode, which has tests of its own, and B27, which is not complete.
+			// Those are of decode, which has tests of its own; the last is never given yet.
 		default:
 			wanted = append(wanted, "reason "+string(reason))
 		}
