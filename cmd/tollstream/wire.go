@@ -276,13 +276,14 @@ func (s *system) usage(ctx context.Context) error {
 
 func (s *system) settle(ctx context.Context) error {
 	k := &s.cfg.Kafka
+	progress := s.health.Loop(roleSettle, s.cfg.HTTP.StallAfter)
 	o := settle.Options{
 		Log: s.log, Publisher: s.publisher, Store: s.store, Catalog: s.cat,
 		Calls: k.Topics.Calls, Events: k.Topics.AccountEvents, Simulated: s.simulated(),
 		Until: s.cfg.Settle.Until, Poll: settlePoll,
 		Margin: max(s.cfg.Settle.ClockMargin, s.cat.Settings.ClockMargin),
 		Now:    time.Now, Metrics: s.metrics,
-		Progress: s.health.Loop(roleSettle, s.cfg.HTTP.StallAfter), Logger: s.logger,
+		Progress: progress, Logger: s.logger,
 		Closed: s.afterClosing,
 	}
 	if first := s.cfg.Settle.FirstClosing; first != 0 {
@@ -291,6 +292,7 @@ func (s *system) settle(ctx context.Context) error {
 	if err := settle.New(o).Run(ctx); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
+	progress.IdleUntil(time.Now().AddDate(100, 0, 0)) // there is nothing more to close, ever
 	return nil
 }
 
