@@ -35,6 +35,7 @@ func newBillsCommand(open storeOpener) *cobra.Command {
 	c := &cobra.Command{Use: "bills", Short: "List, show, explain and export bills"}
 	c.AddCommand(newBillsListCommand(open), newBillsShowCommand(open),
 		newBillsExplainCommand(open), newBillsExportCommand(open))
+	c.AddCommand(newBillsVerifyCommand(open))
 	return c
 }
 

@@ -19,6 +19,7 @@ import (
 func newQuarantineCommand(open storeOpener) *cobra.Command {
 	c := &cobra.Command{Use: "quarantine", Short: "Inspect records that were refused or wait"}
 	c.AddCommand(newQuarantineListCommand(open))
+	c.AddCommand(newQuarantineRequeueCommand(open))
 	return c
 }
 

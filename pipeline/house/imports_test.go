@@ -40,6 +40,8 @@ var order = map[string][]string{
 	"usage": {"accounts", "billing", "observe", "roster", "stored"},
 	"settle": {"accounts", "billing", "catalog", "claim", "closing", "kafkalog", "observe",
 		"roster", "stored", "tagging"},
+	"verify": {"batch", "billing", "canonical", "catalog", "closing", "decode",
+		"stored"},
 	"generate":            {"billing", "catalog", "tagging", "accounts", "decode", "canonical"},
 	"catalog/catalogtest": {"billing", "catalog", "tagging", "rating"},
 	"house":               {},

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/verify"
+	"tollstream/sinks/clickhouse"
+)
+
+// verifyCallsTogether and verifyAccountsTogether bound what is in memory at once. An account with
+// more calls than that is a group of its own.
+const (
+	verifyCallsTogether    = 200_000
+	verifyAccountsTogether = 500
+)
+
+// errDiffers ends a verification that found something with exit status 1.
+var errDiffers = errors.New("stored bills differ from what the stored records make")
+
+func newBillsVerifyCommand(open storeOpener) *cobra.Command {
+	var f billFilterFlags
+	var all bool
+	c := &cobra.Command{
+		Use:   "verify ID | verify --all [--from DAY] [--to DAY] [--account A]",
+		Short: "Make bills again from the stored records and compare them byte for byte",
+		Long: `Makes bills again from the account events and calls that are stored, as each closing saw
+them by its recorded barriers, each with the catalogue of its closing, and compares them with the
+stored bills: JSON, digest, row and lines. Account states and taken calls are not trusted.
+A difference ends it with exit status 1.`,
+		Example: "  tollstream bills verify 1001/2023-01\n  tollstream bills verify --all",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			filter, err := f.filter()
+			if err != nil {
+				return err
+			}
+			chosen := f.account != "" || f.from != "" || f.to != ""
+			switch {
+			case len(args) == 1 && (all || chosen):
+				return commandLine{errors.New("a bill's ID and --all, --account, --from, --to exclude " +
+					"each other")}
+			case len(args) == 0 && !all:
+				return commandLine{errors.New("the ID of a bill or --all is needed")}
+			}
+			return open.with(func(
+				ctx context.Context, c *cobra.Command, s *clickhouse.Store, _ *time.Location,
+			) error {
+				cfg, err := loadConfig(c)
+				if err != nil {
+					return err
+				}
+				cat, err := loadCatalog(cfg.Catalog)
+				if err != nil {
+					return err
+				}
+				if len(args) == 1 {
+					return verifyBill(ctx, s, cat, args[0], c.OutOrStdout())
+				}
+				return verifyBills(ctx, s, cat, filter, c.OutOrStdout(), c.ErrOrStderr())
+			})(c)
+		},
+	}
+	fl := c.Flags()
+	fl.BoolVar(&all, "all", false, "verify every bill that the other flags choose")
+	fl.StringVar(&f.account, "account", "", "only bills of this main account")
+	fl.StringVar(&f.from, "from", "", "first day of the periods, YYYY-MM-DD")
+	fl.StringVar(&f.to, "to", "", "day before which the periods end, YYYY-MM-DD")
+	return c
+}
+
+// verifyBill verifies one bill; closings after it are not looked at.
+func verifyBill(
+	ctx context.Context, s *clickhouse.Store, cat *catalog.Catalog, id string, w io.Writer,
+) error {
+	if _, err := s.BillJSON(ctx, id); err != nil {
+		return err
+	}
+	account := id[:strings.LastIndexByte(id, '/')]
+	v, err := verify.New(ctx, s, cat, clickhouse.VerifyWindow)
+	if err != nil {
+		return err
+	}
+	stored, err := s.StoredBills(ctx, []string{account})
+	if err != nil {
+		return err
+	}
+	selection := verify.Selection{ID: id}
+	for _, b := range stored {
+		if b.Row.BillID == id {
+			selection.Until = b.Row.ClosedAt
+		}
+	}
+	results, err := v.Accounts(ctx, []string{account}, selection)
+	if err != nil {
+		return fmt.Errorf("verify bill %s: %w", id, err)
+	}
+	t := tally{w: w}
+	if err := t.show(results); err != nil {
+		return err
+	}
+	return t.finish()
+}
+
+// verifyBills verifies the chosen bills, some accounts together.
+func verifyBills(
+	ctx context.Context, s *clickhouse.Store, cat *catalog.Catalog, f clickhouse.BillFilter,
+	w, stderr io.Writer,
+) error {
+	v, err := verify.New(ctx, s, cat, clickhouse.VerifyWindow)
+	if err != nil {
+		return err
+	}
+	all, err := s.VerifiableAccounts(ctx)
+	if err != nil {
+		return err
+	}
+	groups, total := verifyGroups(all, f.Account)
+	bar := progress(stderr, int(total))
+	defer bar.Finish()
+	t := tally{w: w}
+	for _, g := range groups {
+		results, err := v.Accounts(ctx, g.accounts, verify.Selection{From: f.From, To: f.To})
+		if err != nil {
+			return fmt.Errorf("verify accounts %s to %s: %w", g.accounts[0],
+				g.accounts[len(g.accounts)-1], err)
+		}
+		if err := t.show(results); err != nil {
+			return err
+		}
+		bar.Add64(int64(g.calls))
+	}
+	bar.Finish()
+	return t.finish()
+}
+
+// verifyGroup are accounts that are verified together.
+type verifyGroup struct {
+	accounts []string
+	calls    uint64
+}
+
+// verifyGroups cuts the accounts, or the one that is asked for, into groups that fit in memory.
+func verifyGroups(all []clickhouse.AccountCalls, only string) ([]verifyGroup, uint64) {
+	var groups []verifyGroup
+	var total uint64
+	for _, a := range all {
+		if only != "" && a.AccountID != only {
+			continue
+		}
+		last := len(groups) - 1
+		if last < 0 || len(groups[last].accounts) == verifyAccountsTogether ||
+			groups[last].calls+a.Calls > verifyCallsTogether {
+			groups = append(groups, verifyGroup{})
+			last++
+		}
+		groups[last].accounts = append(groups[last].accounts, a.AccountID)
+		groups[last].calls += a.Calls
+		total += a.Calls
+	}
+	return groups, total
+}
+
+// tally writes a line for each bill and counts them.
+type tally struct {
+	w           io.Writer
+	ok, differs int
+	first       string
+}
+
+func (t *tally) show(results []verify.Result) error {
+	for i := range results {
+		r := &results[i]
+		word := "ok"
+		switch {
+		case r.Differs == "":
+			t.ok++
+		case t.differs == 0:
+			t.first = r.BillID
+			fallthrough
+		default:
+			t.differs++
+			word = "differs: " + r.Differs
+		}
+		if _, err := fmt.Fprintf(t.w, "%s  %s\n", r.BillID, word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tally) finish() error {
+	if _, err := fmt.Fprintf(t.w, "%d bills verified: %d ok, %d differ\n", t.ok+t.differs, t.ok,
+		t.differs); err != nil {
+		return err
+	}
+	if t.differs > 0 {
+		return fmt.Errorf("%d bills, the first %s: %w", t.differs, t.first, errDiffers)
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/stored"
+	"tollstream/sinks/clickhouse"
+)
+
+// requeuedFrom is the header that says where a record stood before it was sent again.
+const requeuedFrom = "requeued-from"
+
+// requeueTogether is how many records are sent and marked at once. A crash repeats at most these.
+const requeueTogether = 500
+
+// requeueFlags choose the records to send again.
+type requeueFlags struct {
+	reason, account, since, until string
+	limit                         int
+	all, dryRun                   bool
+}
+
+func newQuarantineRequeueCommand(open storeOpener) *cobra.Command {
+	var f requeueFlags
+	c := &cobra.Command{
+		Use:   "requeue [--reason R] [--account A] [--since TIME] [--until TIME] [--limit N]",
+		Short: "Send quarantined records through the pipeline again",
+		Long: `Produces the bytes and the key of quarantined records to the topic and partition from which
+they came, as new records with the header requeued-from, and then marks them as requeued. A record
+that is still wrong comes into quarantine again, at its new place. Calls and events of an unknown
+account act by themselves once it opens: they are sent only with --reason unknown_account.`,
+		Example: "  tollstream quarantine requeue --reason no_billing_tag --dry-run",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			choice, err := f.choice()
+			if err != nil {
+				return err
+			}
+			return open.with(func(
+				ctx context.Context, c *cobra.Command, s *clickhouse.Store, _ *time.Location,
+			) error {
+				cfg, err := loadConfig(c)
+				if err != nil {
+					return err
+				}
+				return requeue(ctx, cfg, s, choice, c.OutOrStdout())
+			})(c)
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.reason, "reason", "", "only records refused for this reason")
+	fl.StringVar(&f.account, "account", "", "only records that name this account")
+	fl.StringVar(&f.since, "since", "", "only records appended since then, RFC 3339")
+	fl.StringVar(&f.until, "until", "", "only records appended before then, RFC 3339")
+	fl.IntVar(&f.limit, "limit", 10_000, "most records to send, oldest first")
+	fl.BoolVar(&f.all, "all", false, "send all records; needed where nothing else chooses")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "only say what would be sent")
+	return c
+}
+
+// requeueChoice is a checked choice of records.
+type requeueChoice struct {
+	filter clickhouse.QuarantineFilter
+	until  billing.Instant // 0 is open
+	dryRun bool
+}
+
+func (f *requeueFlags) choice() (requeueChoice, error) {
+	out := requeueChoice{dryRun: f.dryRun}
+	if f.reason == "" && f.account == "" && f.since == "" && f.until == "" && !f.all {
+		return out, commandLine{errors.New("choose records with --reason, --account, --since or " +
+			"--until, or say --all")}
+	}
+	if f.limit < 1 {
+		return out, fmt.Errorf("--limit %d is not above 0: %w", f.limit, errUsage)
+	}
+	var err error
+	if out.filter, err = quarantineFilter(f.reason, f.account, f.since); err != nil {
+		return out, err
+	}
+	if f.until != "" {
+		if out.until, err = billing.ParseInstant(f.until); err != nil {
+			return out, fmt.Errorf("--until: %w: %w", err, errUsage)
+		}
+	}
+	out.filter.Limit = f.limit
+	return out, nil
+}
+
+// requeue sends records again and says what it did.
+func requeue(
+	ctx context.Context, cfg *Config, s *clickhouse.Store, choice requeueChoice, w io.Writer,
+) error {
+	records, err := s.Quarantine(ctx, choice.filter)
+	if err != nil {
+		return err
+	}
+	full := len(records) == choice.filter.Limit
+	found := len(records)
+	records = slices.DeleteFunc(records, func(r stored.Quarantined) bool {
+		return choice.until != 0 && r.Arrival.Appended >= choice.until
+	})
+	full = full && len(records) == found // what --until cuts off are the youngest
+	found = len(records)
+	if choice.filter.Reason != billing.UnknownAccount {
+		records = slices.DeleteFunc(records, func(r stored.Quarantined) bool {
+			return r.Refusal.Reason == billing.UnknownAccount
+		})
+	}
+	verb := "requeued"
+	if choice.dryRun {
+		verb = "would requeue"
+	} else if len(records) > 0 {
+		if err := sendAgain(ctx, cfg, s, records); err != nil {
+			return err
+		}
+	}
+	if err := reportRequeued(w, verb, records, found-len(records)); err != nil || !full {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "there may be more: --limit is %d\n", choice.filter.Limit)
+	return err
+}
+
+// reportRequeued counts records by topic and reason.
+func reportRequeued(w io.Writer, verb string, records []stored.Quarantined, waiting int) error {
+	counts := map[string]int{}
+	for i := range records {
+		r := &records[i]
+		counts[fmt.Sprintf("to %s: %s", r.Arrival.Log(), r.Refusal.Reason)]++
+	}
+	if _, err := fmt.Fprintf(w, "%s %d records\n", verb, len(records)); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		if _, err := fmt.Fprintf(w, "  %d %s\n", counts[key], key); err != nil {
+			return err
+		}
+	}
+	if waiting == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "left %d records that wait for an account to open; they act by "+
+		"themselves then (--reason %s sends them all the same)\n", waiting, billing.UnknownAccount)
+	return err
+}
+
+// sendAgain produces records and then marks them as requeued, some together. The order matters: a
+// crash between the two repeats records, which their call_id and event_id make harmless (B4); the
+// other order would lose them.
+func sendAgain(
+	ctx context.Context, cfg *Config, s *clickhouse.Store, records []stored.Quarantined,
+) error {
+	k := &cfg.Kafka
+	transport, err := k.Transport()
+	if err != nil {
+		return err
+	}
+	log, err := kafkalog.New(kafkalog.Options{Brokers: k.Brokers, Transport: transport,
+		ClientID: k.ClientID, RetryFor: startWait, MaxWait: k.Fetch.MaxWait})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	producer, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: k.Brokers,
+		Transport: transport, ClientID: k.ClientID})
+	if err != nil {
+		return err
+	}
+	defer producer.Close() //nolint:errcheck // Produce has waited for everything
+	times := appendTimes{log: log, simulated: cfg.Time.Mode == modeSimulated,
+		known: map[string]time.Time{}}
+	done := 0
+	for chunk := range slices.Chunk(records, requeueTogether) {
+		out := make([]kafkalog.Outgoing, len(chunk))
+		for i := range chunk {
+			at, err := times.of(ctx, chunk[i].Arrival)
+			if err != nil {
+				return fmt.Errorf("requeue: %d of %d records were sent: %w", done, len(records), err)
+			}
+			out[i] = outgoing(&chunk[i], at)
+		}
+		if err := producer.Produce(ctx, out...); err != nil {
+			return fmt.Errorf("requeue: %d of %d records were sent and marked, run it again for the "+
+				"rest: %w", done, len(records), err)
+		}
+		if err := s.ResolveRequeued(ctx, chunk); err != nil {
+			return fmt.Errorf("requeue: %d records were sent and are not marked, running it again "+
+				"sends them again, which is harmless: %w", len(chunk), err)
+		}
+		done += len(chunk)
+	}
+	return nil
+}
+
+// outgoing is a quarantined record as it is sent again: to its old partition, so that it keeps its
+// order among the records of its key even where topics have grown since.
+func outgoing(r *stored.Quarantined, at time.Time) kafkalog.Outgoing {
+	o := kafkalog.Outgoing{Topic: r.Arrival.Topic, Fixed: true, Partition: int(r.Arrival.Partition),
+		Value: r.Value, Time: at}
+	if len(r.Key) > 0 { // the quarantine does not tell no key from an empty one
+		o.Key = r.Key
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		if name != requeuedFrom { // of an earlier time; that row of the quarantine has it
+			o.Headers = append(o.Headers, kafkalog.Header{Key: name, Value: []byte(r.Headers[name])})
+		}
+	}
+	o.Headers = append(o.Headers,
+		kafkalog.Header{Key: requeuedFrom, Value: []byte(r.Arrival.Place())})
+	return o
+}
+
+// appendTimes says at which time records are sent again. A broker with LogAppendTime puts its own
+// clock in place of any time. In simulated time the producer's time stands, and there the last time
+// of the partition is taken: with an earlier one the log's times would go back, and a barrier that
+// is found by time would cut between records that arrived in another order; with the clock on the
+// wall, years later perhaps, every closing up to that day would find itself due. A record of the
+// last time stands beyond every barrier that is fixed, so it is late like any other (B19).
+type appendTimes struct {
+	log       *kafkalog.Client
+	simulated bool
+	known     map[string]time.Time
+}
+
+func (a *appendTimes) of(ctx context.Context, at billing.Arrival) (time.Time, error) {
+	if !a.simulated {
+		return time.Time{}, nil // the producer's now, which the broker replaces
+	}
+	if t, ok := a.known[at.Log()]; ok {
+		return t, nil
+	}
+	last := at.Appended.Time()
+	start, _, stable, err := a.log.Offsets(ctx, at.Topic, int(at.Partition))
+	if err != nil {
+		return last, err
+	}
+	if stable > start {
+		got, err := a.log.Fetch(ctx, at.Topic, int(at.Partition), stable-1)
+		if err != nil {
+			return last, err
+		}
+		for i := range got.Records {
+			if t := got.Records[i].AppendTime; t.After(last) {
+				last = t
+			}
+		}
+		got.Release()
+	}
+	a.known[at.Log()] = last
+	return last, nil
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/sinks/clickhouse"
+)
+
+// TestRequeue requeues a call that has no billing tag. The catalogue has not learnt it meanwhile,
+// so its new record is read, is quarantined at its new place, and the old row is resolved.
+func TestRequeue(t *testing.T) {
+	w := newTestWorld(t, t.TempDir())
+	topics := &w.cfg.Kafka.Topics
+	at := func(text string) billing.Instant {
+		i, err := billing.ParseInstant(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	send := func(topic, key, value, when string) {
+		t.Helper()
+		p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: w.cfg.Kafka.Brokers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close() //nolint:errcheck // everything was acknowledged by Produce
+		err = p.Produce(t.Context(), kafkalog.Outgoing{Topic: topic, Fixed: true, Key: []byte(key),
+			Value: []byte(value), Time: at(when).Time(),
+			Headers: []kafkalog.Header{{Key: "trace", Value: []byte("7")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(topics.AccountEvents, "1001", `{"event_id":"e1","type":"account.opened",`+
+		`"account_id":"1001","effective_at":"2023-02-01T00:00:00+08:00",`+
+		`"opened_at":"2023-02-01T00:00:00+08:00"}`, "2023-02-01T00:00:00+08:00")
+	const bad = `{"call_id":"c1","account_id":"1001","occurred_at":"2023-02-01T10:00:00+08:00",` +
+		`"action":"NeverHeardOf","result_code":"Success"}`
+	send(topics.Calls[0], "1001", bad, "2023-02-01T10:00:01+08:00")
+	send(topics.Calls[0], "1001", `{"call_id":"c2",`, "2023-02-01T11:00:00+08:00")
+	w.cfg.Settle.FirstClosing = billing.DateOf(2023, 2, 1)
+	w.runUntil(t, at("2023-02-02T08:00:00+08:00"))
+
+	s := w.openedStore(t)
+	choice := requeueChoice{filter: clickhouse.QuarantineFilter{Reason: billing.NoBillingTag,
+		Limit: 10}, dryRun: true}
+	before := w.quarantined(t, s, billing.NoBillingTag)
+	if want := topics.Calls[0] + "/0/0"; len(before) != 1 || before[0] != want {
+		t.Fatalf("in quarantine: %v, want %s", before, want)
+	}
+	var out bytes.Buffer
+	if err := requeue(t.Context(), w.cfg, s, choice, &out); err != nil ||
+		!strings.HasPrefix(out.String(), "would requeue 1 records\n") {
+		t.Fatalf("dry run: %v, %q", err, out.String())
+	}
+	choice.dryRun = false
+	out.Reset()
+	if err := requeue(t.Context(), w.cfg, s, choice, &out); err != nil ||
+		!strings.HasPrefix(out.String(), "requeued 1 records\n  1 to "+topics.Calls[0]+
+			"/0: no_billing_tag\n") {
+		t.Fatalf("requeue: %v, %q", err, out.String())
+	}
+	if left := w.quarantined(t, s, billing.NoBillingTag); len(left) != 0 {
+		t.Errorf("still in quarantine before the new record is read: %v", left)
+	}
+	w.checkRequeued(t, topics.Calls[0], bad, at("2023-02-01T11:00:00+08:00").Time())
+
+	w.runUntil(t, at("2023-02-04T08:00:00+08:00"))
+	after := w.quarantined(t, s, billing.NoBillingTag)
+	if want := topics.Calls[0] + "/0/2"; len(after) != 1 || after[0] != want {
+		t.Errorf("in quarantine after the new record was read: %v, want %s", after, want)
+	}
+	if other := w.quarantined(t, s, billing.NotJSON); len(other) != 1 {
+		t.Errorf("a record that was not chosen: %v", other)
+	}
+}
+
+// quarantined are the places of the records in quarantine for a reason.
+func (w *testWorld) quarantined(
+	t *testing.T, s *clickhouse.Store, reason billing.Reason,
+) []string {
+	t.Helper()
+	rows, err := s.Quarantine(t.Context(), clickhouse.QuarantineFilter{Reason: reason})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []string
+	for i := range rows {
+		places = append(places, rows[i].Arrival.Place())
+	}
+	return places
+}
+
+// checkRequeued reads the new record as the broker has it: same bytes, same key, the old headers
+// and the new one, at the last time that the partition had.
+func (w *testWorld) checkRequeued(t *testing.T, topic, value string, when time.Time) {
+	t.Helper()
+	log, err := kafkalog.New(kafkalog.Options{Brokers: w.cfg.Kafka.Brokers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	got, err := log.Fetch(t.Context(), topic, 0, 2)
+	if err != nil || len(got.Records) != 1 {
+		t.Fatalf("%d new records, %v", len(got.Records), err)
+	}
+	r := &got.Records[0]
+	if string(r.Value) != value || string(r.Key) != "1001" || !r.AppendTime.Equal(when) {
+		t.Errorf("key %q, value %q, time %s", r.Key, r.Value, r.AppendTime)
+	}
+	headers := map[string]string{}
+	for _, h := range r.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	if len(headers) != 2 || headers["trace"] != "7" || headers[requeuedFrom] != topic+"/0/0" {
+		t.Errorf("headers %v", headers)
+	}
+}
+
+// Wrong usage is found before anything is connected to.
+func TestVerifyAndRequeueUsage(t *testing.T) {
+	for args, want := range map[string]string{
+		"bills verify":                              "--all is needed",
+		"bills verify a/2023-01 --all":              "exclude each other",
+		"bills verify a/2023-01 --account a":        "exclude each other",
+		"bills verify --all --from 2023-02-30":      "not a date",
+		"bills verify --all":                        "",
+		"bills verify a/2023-01":                    "",
+		"quarantine requeue":                        "or say --all",
+		"quarantine requeue --dry-run":              "or say --all",
+		"quarantine requeue --reason nonsense":      "not one of",
+		"quarantine requeue --all --limit 0":        "not above 0",
+		"quarantine requeue --until tomorrow":       "RFC 3339",
+		"quarantine requeue --reason not_json":      "",
+		"quarantine requeue --all --dry-run":        "",
+		"quarantine requeue --account a --limit 10": "",
+	} {
+		root := &cobra.Command{Use: "tollstream", SilenceErrors: true, SilenceUsage: true}
+		root.AddCommand(newBillsCommand(noStore), newQuarantineCommand(noStore))
+		markUsageErrors(root)
+		root.SetArgs(strings.Fields(args))
+		err := root.Execute()
+		if want == "" {
+			if !errors.Is(err, errNoStore) {
+				t.Errorf("%s: %v", args, err)
+			}
+			continue
+		}
+		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want a usage error with %q", args, err, want)
+		}
+	}
+}

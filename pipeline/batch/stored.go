@@ -1,0 +1,84 @@
+package batch
+
+import (
+	"slices"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/closing"
+)
+
+// AddCall takes in a call that was decoded before, as a store keeps it. Its bytes are not known, so
+// a run over stored calls has no quarantine to speak of; its bills are those of the same records.
+func (b *Biller) AddCall(rec *billing.CallRecord) {
+	b.books(rec.Arrival).Read++
+	p := b.pool[rec.CallID]
+	if p == nil {
+		p = &pooled{}
+		b.pool[rec.CallID] = p
+	}
+	p.copies = append(p.copies, rec)
+}
+
+// AddEvent takes in an account event that was decoded before. The stream knows which closing an
+// event missed from recorded barriers (B25), so missedBy says it here in place of the clock.
+func (b *Biller) AddEvent(
+	ev billing.AccountEvent, missedBy func(billing.Arrival) closing.Moment,
+) {
+	b.books(ev.Arrival).Read++
+	for _, d := range b.registry.Admit(b.cat, ev) {
+		if d.Verdict != accounts.Accepted || d.Event.Type == billing.AccountOpened ||
+			d.Event.Type == billing.UsageVoided { // these ask for no closing
+			b.decided(d)
+			continue
+		}
+		delete(b.refused, d.Event.Arrival)
+		b.books(d.Event.Arrival).Events++
+		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missedBy(d.Event.Arrival))
+	}
+}
+
+// TakeBills gives the bills made since it was called last.
+func (b *Biller) TakeBills() []*billing.Bill {
+	bills := b.out.Bills
+	b.out = Output{Books: b.out.Books}
+	return bills
+}
+
+// UseCatalog goes on with another catalogue (B26), as the stream does when it starts again with
+// one: who is who is folded anew from the events so far, accounts stay as they are. Copies of known
+// accounts that were appended before oldest are forgotten, because the closings to come would no
+// longer look at them.
+func (b *Biller) UseCatalog(
+	cat *catalog.Catalog, events []billing.AccountEvent, oldest billing.Instant,
+) {
+	for id, p := range b.pool { // each call on its own; their order does not matter
+		p.copies = slices.DeleteFunc(p.copies, func(c *billing.CallRecord) bool {
+			_, known := b.registry.Main(c.AccountID)
+			return known && c.Arrival.Appended < oldest
+		})
+		if len(p.copies) == 0 {
+			delete(b.pool, id)
+		}
+		for _, c := range p.copies {
+			c.Dims = moved(c.Dims, b.cat.Dimensions, cat.Dimensions)
+		}
+	}
+	b.cat, b.registry = cat, accounts.New()
+	for i := range events {
+		b.registry.Admit(cat, events[i])
+	}
+}
+
+// moved puts a call's dimensions into the order of another catalogue's list.
+func moved(values []string, from, to []catalog.Dimension) []string {
+	out := make([]string, len(to))
+	for i := range to {
+		at := slices.IndexFunc(from, func(d catalog.Dimension) bool { return d.Name == to[i].Name })
+		if at >= 0 {
+			out[i] = values[at]
+		}
+	}
+	return out
+}
