@@ -117,51 +117,109 @@ func (b *biller) lines(a *account, period billing.Period) ([]Line, error) {
 			fresh = append(fresh, &unit{account: a.id, tag: t.judged.postpaid, day: t.day, list: list})
 		}
 	}
-	b.charge(a, period, fresh, add)
+	gone := b.voidedLines(a, add)
+	b.charge(a, period, fresh, gone, add)
 	return lines, nil
 }
 
-// charge prices every unit of every month that has new ones. New units stand after those billed
-// before, by day; each unit is asked for its price alone (B15, B16, B19).
-func (b *biller) charge(a *account, period billing.Period, fresh []*unit, add func(Line)) {
+// voidedLines puts calls that were taken back on the bill and lists the postpaid ones (B27).
+func (b *biller) voidedLines(a *account, add func(Line)) []*take {
+	var gone []*take
+	for _, t := range b.taken {
+		if t.account != a.id || !t.reversed || t.returned || !t.judged.charged {
+			continue
+		}
+		t.returned = true
+		l := Line{Kind: billing.VoidedLine, Tag: t.judged.postpaid, PackageID: t.covered,
+			Period: billing.PeriodOf(a.cycle, t.day).String(), Quantity: -1}
+		if t.covered != "" {
+			l.Tag = t.judged.prepaid
+		} else if !t.off {
+			gone = append(gone, t)
+		}
+		add(l)
+	}
+	return gone
+}
+
+// charge prices every unit of every month in which something changed. New units stand after those
+// billed before, by day; each unit is asked for its price alone (B15, B16, B19).
+func (b *biller) charge(
+	a *account, period billing.Period, fresh []*unit, gone []*take, add func(Line),
+) {
 	slices.SortStableFunc(fresh, func(x, y *unit) int { return cmp.Compare(x.day, y.day) })
 	isFresh := map[*unit]bool{}
+	changed := fresh
 	for _, u := range fresh {
 		isFresh[u] = true
 	}
 	b.charged = append(b.charged, fresh...)
+	for _, t := range gone {
+		changed = append(changed, b.leave(a, t, isFresh, period, add))
+	}
 	asked := map[string]bool{}
-	for _, f := range fresh {
+	for _, f := range changed {
 		key := string(f.tag) + f.day.Month().String()
-		if asked[key] {
+		if !asked[key] {
+			asked[key] = true
+			b.chargeMonth(a, period, f, isFresh, add)
+		}
+	}
+}
+
+// leave takes the unit of a voided call out of its month: of the units of its day the one that was
+// charged last. What bills charged for it goes back.
+func (b *biller) leave(
+	a *account, t *take, isFresh map[*unit]bool, period billing.Period, add func(Line),
+) *unit {
+	for i := len(b.charged) - 1; i >= 0; i-- {
+		u := b.charged[i]
+		if u.account != a.id || u.tag != t.judged.postpaid || u.day != t.day {
 			continue
 		}
-		asked[key] = true
-		var month []*unit
-		for _, u := range b.charged {
-			if u.account == a.id && u.tag == f.tag && u.day.Month() == f.day.Month() {
-				month = append(month, u)
-			}
+		of := billing.PeriodOf(a.cycle, u.day)
+		if isFresh[u] { // it stands on this bill on both lines, and costs nothing
+			add(Line{Kind: usageKind(of, period), Tag: u.tag, Period: of.String(), Quantity: 1})
 		}
-		change := decimal.Zero
-		for position, u := range month {
-			price := b.unitPrice(u.list, int64(position), int64(len(month)))
-			if !isFresh[u] {
-				change = change.Add(price.Sub(u.paid))
-				u.paid = price
-				continue
-			}
-			u.paid = price
-			kind, of := billing.LateUsageLine, billing.PeriodOf(a.cycle, u.day)
-			if of == period {
-				kind = billing.UsageLine
-			}
-			add(Line{Kind: kind, Tag: u.tag, Period: of.String(), Quantity: 1, Amount: price})
+		add(Line{Kind: billing.VoidedLine, Tag: u.tag, Period: of.String(), Amount: u.paid.Neg()})
+		b.charged = slices.Delete(b.charged, i, i+1)
+		return u
+	}
+	panic("a postpaid call was voided that no bill charged")
+}
+
+func usageKind(of, period billing.Period) billing.LineKind {
+	if of == period {
+		return billing.UsageLine
+	}
+	return billing.LateUsageLine
+}
+
+// chargeMonth charges for the month of a unit what it costs now less what was charged for it.
+func (b *biller) chargeMonth(
+	a *account, period billing.Period, f *unit, isFresh map[*unit]bool, add func(Line),
+) {
+	var month []*unit
+	for _, u := range b.charged {
+		if u.account == a.id && u.tag == f.tag && u.day.Month() == f.day.Month() {
+			month = append(month, u)
 		}
-		if !change.IsZero() {
-			add(Line{Kind: billing.TierAdjustmentLine, Tag: f.tag, Amount: change,
-				Period: f.day.Month().String()})
+	}
+	change := decimal.Zero
+	for position, u := range month {
+		price := b.unitPrice(u.list, int64(position), int64(len(month)))
+		if isFresh[u] {
+			of := billing.PeriodOf(a.cycle, u.day)
+			add(Line{Kind: usageKind(of, period), Tag: u.tag, Period: of.String(), Quantity: 1,
+				Amount: price})
+		} else {
+			change = change.Add(price.Sub(u.paid))
 		}
+		u.paid = price
+	}
+	if !change.IsZero() {
+		add(Line{Kind: billing.TierAdjustmentLine, Tag: f.tag, Amount: change,
+			Period: f.day.Month().String()})
 	}
 }
 

@@ -7,9 +7,6 @@
 // It shares nouns (billing), the wire format (decode) and the catalogue's data with the engine, and
 // no code that decides anything: not the queries of catalog, not tagging, accounts, claim, rating
 // or closing. It does not own explanations, ledger entries, digests or flags.
-//
-// One rule is left out: the reversal of a call that was taken before its usage.voided came (B27).
-// The rule does not say at which moment of a closing a unit returns to its package.
 package naive
 
 import (
@@ -76,8 +73,8 @@ type Result struct {
 	Fates map[billing.Arrival]Fate
 	// Moves are all amounts that moved a balance, for comparison with a ledger.
 	Moves []Move
-	// Reversals are the usage.voided events that name a call taken before they arrived.
-	Reversals []billing.Arrival
+	// Reversals counts the calls that were taken back after they had been taken.
+	Reversals int
 }
 
 // Move is an amount, not 0, that moved an account's balance at an instant.
@@ -194,6 +191,7 @@ func (b *biller) actsAt(ev *billing.AccountEvent) billing.Instant {
 func (b *biller) closeDay(day billing.Day) error {
 	barrier := b.closeTime(day)
 	who := b.whoIsWho(func(at billing.Instant) bool { return at < barrier })
+	b.takeBack(who)
 	calls := b.callsToTake(who, day, barrier)
 	for _, a := range who.accounts {
 		b.walk(a, calls[a.id], day)
@@ -244,6 +242,11 @@ func (b *biller) result(until billing.Instant) *Result {
 			r.Quarantined[at] = []billing.Reason{reason}
 		}
 	}
-	r.Fates, r.Reversals = b.fates, b.reversals(who)
+	r.Fates = b.fates
+	for _, t := range b.taken {
+		if t.reversed {
+			r.Reversals++
+		}
+	}
 	return r
 }

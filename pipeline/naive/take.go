@@ -19,6 +19,9 @@ type take struct {
 	covered string // id of the package that paid, "" for none
 	off     bool   // no package, and postpaid was off: uncovered
 	billed  bool
+
+	reversed bool // taken back after it was taken
+	returned bool // and that stands on a bill
 }
 
 // decision is what a closing decided about one refund.
@@ -212,7 +215,7 @@ func (b *biller) packages(a *account) []*pack {
 		}
 		p.end = sameDateNextYear(p.first)
 		for _, t := range b.taken {
-			if t.account == a.id && t.covered == p.id {
+			if t.account == a.id && t.covered == p.id && !t.reversed {
 				p.used++
 			}
 		}

@@ -171,17 +171,13 @@ func (a *account) voided(callID string) bool {
 	return false
 }
 
-// reversals lists the voids that came after the call that they name was taken.
-func (b *biller) reversals(w *who) []billing.Arrival {
-	var late []billing.Arrival
+// takeBack reverses taken calls that their accounts have voided since (B27).
+func (b *biller) takeBack(w *who) {
 	for _, t := range b.taken {
-		for _, ev := range w.account(t.account).events {
-			if ev.Type == billing.UsageVoided && slices.Contains(ev.CallIDs, t.call.CallID) {
-				late = append(late, ev.Arrival)
-			}
+		if w.account(t.account).voided(t.call.CallID) {
+			t.reversed = true
 		}
 	}
-	return late
 }
 
 // tagNamed finds a tag by its id or a published spelling; full-width signs, spaces and the case of

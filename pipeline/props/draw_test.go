@@ -3,11 +3,9 @@ package props
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"tollstream/pipeline/billing"
-	"tollstream/pipeline/naive"
 )
 
 func (g *gen) event(kind, account string, at billing.Instant, pairs ...any) {
@@ -222,7 +220,7 @@ func (g *gen) copies() {
 	}
 }
 
-// voids take calls back, most of them before a closing could take them.
+// voids take calls back, before a closing could take them or later.
 func (g *gen) voids() {
 	if !g.one(4) {
 		return
@@ -231,29 +229,10 @@ func (g *gen) voids() {
 		if !e.call || !g.one(8) {
 			continue
 		}
-		at := e.arrives - pick[billing.Instant](g, 0, 0, billing.Hour, -billing.Hour)
+		at := e.arrives - pick[billing.Instant](g, 0, 0, billing.Hour, -billing.Hour,
+			-billing.Instant(g.IntN(60))*24*billing.Hour)
 		g.event("usage.voided", pick(g, e.text("account_id"), g.mains[0]), at,
 			"call_ids", []string{e.text("call_id"), "c001"}, "reason", "r")
-	}
-}
-
-// dropReversals drops the voids of calls that were taken before, which the naive biller leaves out;
-// it says which ones they are. A call that such a void would have stopped can be taken then, so it
-// looks again.
-func (g *gen) dropReversals() {
-	for {
-		records := g.world.records()
-		out, err := naive.Run(g.cat, naiveRecords(records), g.world.until)
-		if err != nil || len(out.Reversals) == 0 {
-			return
-		}
-		drop := map[string]bool{}
-		for _, at := range out.Reversals {
-			drop[string(records[at.Offset].Value)] = true
-		}
-		g.world.entries = slices.DeleteFunc(g.world.entries, func(e entry) bool {
-			return e.text("type") == "usage.voided" && drop[string(e.bytes())]
-		})
 	}
 }
 

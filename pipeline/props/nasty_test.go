@@ -29,7 +29,8 @@ func TestWorldsAreNasty(t *testing.T) {
 	})
 	wanted := []string{
 		"line usage", "line tier_adjustment", "line late_usage", "line covered", "line uncovered",
-		"line rounding", "adjustment below 0", "adjustment above 0", "total below 0", "total 0",
+		"line rounding", "line voided",
+		"adjustment below 0", "adjustment above 0", "total below 0", "total 0",
 		"several prices", "half a fen", "flag contract_price_missing", "flag package_off_list",
 		"status active", "status in_arrears", "status suspended", "cycle daily", "cycle monthly",
 		"sub-account", "conflict", "ledger refund", "late by months",

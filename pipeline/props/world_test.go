@@ -273,9 +273,4 @@ func (g *gen) finish() {
 		list := g.world.entries
 		list[i], list[j] = list[j], list[i]
 	})
-	if slices.ContainsFunc(g.world.entries, func(e entry) bool {
-		return e.text("type") == "usage.voided"
-	}) {
-		g.dropReversals()
-	}
 }
