@@ -23,7 +23,7 @@ const (
 )
 
 // errDiffers ends a verification that found something with exit status 1.
-var errDiffers = errors.New("stored bills differ from what the stored records make")
+var errDiffers = errors.New("bills differ from what the stored records make")
 
 func newBillsVerifyCommand(open storeOpener) *cobra.Command {
 	var f billFilterFlags
@@ -202,7 +202,8 @@ func (t *tally) finish() error {
 		return err
 	}
 	if t.differs > 0 {
-		return fmt.Errorf("%d bills, the first %s: %w", t.differs, t.first, errDiffers)
+		return fmt.Errorf("%w: %d of %d, the first %s; put its rows back, or find which record was "+
+			"changed", errDiffers, t.differs, t.ok+t.differs, t.first)
 	}
 	return nil
 }

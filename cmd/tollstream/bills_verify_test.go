@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/generate"
@@ -30,6 +34,16 @@ func (w *testWorld) sql(t *testing.T, statement string) {
 	}
 }
 
+// command runs a command line against the world's servers and gives its exit status and output.
+func (w *testWorld) command(t *testing.T, args ...string) (int, string, string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), append(args, "--clickhouse.addr", w.cfg.ClickHouse.Addr,
+		"--clickhouse.protocol", w.cfg.ClickHouse.Protocol, "--time.mode", w.cfg.Time.Mode,
+		"--kafka.brokers", strings.Join(w.cfg.Kafka.Brokers, ",")), &stdout, &stderr)
+	return status, stdout.String(), stderr.String()
+}
+
 // openedStore is the world's store, open for the length of the test.
 func (w *testWorld) openedStore(t *testing.T) *clickhouse.Store {
 	t.Helper()
@@ -46,7 +60,7 @@ func (w *testWorld) openedStore(t *testing.T) *clickhouse.Store {
 func TestBillsVerify(t *testing.T) {
 	w := newTestWorld(t, t.TempDir())
 	g, err := generate.New(generate.Options{
-		Seed: 21, Catalog: w.cat, From: billing.DateOf(2022, 12, 29), To: billing.DateOf(2023, 1, 4),
+		Seed: 21, Catalog: w.cat, From: billing.DateOf(2023, 1, 28), To: billing.DateOf(2023, 2, 3),
 		Accounts: 8, Calls: 2_000, CallPartitions: callPartitions,
 		Rates: generate.Rates{Duplicates: 0.05, Conflicts: 0.4, Late: 0.1, Malformed: 0.01,
 			Unknown: 0.01, UnknownCodes: 0.01},
@@ -58,22 +72,24 @@ func TestBillsVerify(t *testing.T) {
 	w.cfg.Settle.FirstClosing = g.FirstClosing()
 	w.runUntil(t, g.Until())
 	s := w.openedStore(t)
-	verify := func(f clickhouse.BillFilter) (string, error) {
-		t.Helper()
-		var out bytes.Buffer
-		err := verifyBills(t.Context(), s, w.cat, f, &out, io.Discard)
-		return out.String(), err
+	status, got, stderr := w.command(t, "bills", "verify", "--all")
+	if status != exitDone || stderr != "" || !strings.HasSuffix(got, ", 0 differ\n") {
+		t.Fatalf("untouched bills: %d, %q\n%s", status, stderr, got)
 	}
-	got, err := verify(clickhouse.BillFilter{})
-	if err != nil || strings.Contains(got, "differs") || !strings.Contains(got, ", 0 differ\n") {
-		t.Fatalf("untouched bills: %v\n%s", err, got)
+	all := got
+	status, got, stderr = w.command(t, "bills", "verify", "--all", "--from", "2023-01-29", "--to",
+		"2023-02-01")
+	if status != exitDone || strings.Contains(got, "2023-01 ") ||
+		!strings.Contains(got, "2023-01-31 ") {
+		t.Errorf("some days: %d, %q\n%s", status, stderr, got)
 	}
 	bills, err := s.Bills(t.Context(), clickhouse.BillFilter{})
 	if err != nil || len(bills) < 10 {
 		t.Fatalf("%d bills, %v", len(bills), err)
 	}
-	if n := strings.Count(got, "  ok\n"); n != len(bills) {
-		t.Errorf("%d bills are ok, %d are stored", n, len(bills))
+	want := fmt.Sprintf("\n%d bills verified: %d ok, 0 differ\n", len(bills), len(bills))
+	if !strings.HasSuffix(all, want) {
+		t.Errorf("%s\nwant %s", all, want)
 	}
 	for _, b := range bills { // one by one, each by the records of its account alone
 		var out bytes.Buffer
@@ -112,7 +128,11 @@ func (w *testWorld) tamper(t *testing.T, s *clickhouse.Store, b *billing.Bill) {
 			t.Errorf("%s.%s = %s: %q, want %q\n%s", change.table, change.column, change.to, line,
 				change.want, out.String())
 		}
-		t.Log(strings.TrimSpace(lineOf(out.String(), id)))
+		status, stdout, stderr := w.command(t, "bills", "verify", id)
+		if status != exitFailed || !strings.Contains(stdout, change.want) {
+			t.Errorf("the bill alone: %d, %q\n%s", status, stderr, stdout)
+		}
+		t.Logf("%s%s", stdout, stderr)
 		w.sql(t, "INSERT INTO "+change.table+" SELECT * FROM kept")
 	}
 	var out bytes.Buffer
@@ -138,4 +158,71 @@ func lineOf(text, id string) string {
 		}
 	}
 	return ""
+}
+
+// TestBillsVerifyAcrossCatalogues closes the first days with a catalogue that has no tag for one
+// product and another price for a second one, and the rest with the usual one. Calls of the first
+// product that arrived shortly before the change are taken after it, older ones are not (B26).
+func TestBillsVerifyAcrossCatalogues(t *testing.T) {
+	w := newTestWorld(t, t.TempDir())
+	file := string(w.cat.File)
+	for _, change := range []struct{ from, to string }{
+		{"- {cohorts: all, tag: idcard}",
+			"- {cohorts: [A], tag: idcard}\n        - {cohorts: [B, C], tag: none}"},
+		{"    intention_self:\n      - {price: \"0.80\", source: P-day}",
+			"    intention_self:\n      - {price: \"0.85\", source: P-day}"},
+	} {
+		if !strings.Contains(file, change.from) {
+			t.Fatalf("the catalogue has no %s", change.from)
+		}
+		file = strings.ReplaceAll(file, change.from, change.to)
+	}
+	path := filepath.Join(t.TempDir(), "before.yaml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g, err := generate.New(generate.Options{
+		Seed: 22, Catalog: w.cat, From: billing.DateOf(2023, 1, 26), To: billing.DateOf(2023, 2, 3),
+		Accounts: 8, Calls: 2_000, CallPartitions: callPartitions,
+		Rates: generate.Rates{Duplicates: 0.05, Conflicts: 0.4, Late: 0.1, Unknown: 0.01},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.generated(t, g)
+	w.cfg.Settle.FirstClosing = g.FirstClosing()
+	w.cfg.Catalog = path
+	w.runUntil(t, billing.InstantOf(time.Date(2023, 1, 31, 0, 0, 0, 0, time.UTC)))
+	w.cfg.Catalog = ""
+	w.runUntil(t, g.Until())
+
+	s := w.openedStore(t)
+	var out bytes.Buffer
+	err = verifyBills(t.Context(), s, w.cat, clickhouse.BillFilter{}, &out, io.Discard)
+	if err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	bills, err := s.Bills(t.Context(), clickhouse.BillFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]int{}
+	learnt := 0
+	for _, b := range bills {
+		made[b.CatalogDigest]++
+		for i := range b.Lines {
+			if l := &b.Lines[i]; l.Tag == "idcard" && l.Period == "2023-01-30" {
+				learnt++
+			}
+		}
+	}
+	t.Logf("bills by catalogue: %v, %d lines of 30 January with the learnt tag", made, learnt)
+	if len(made) != 2 || made[w.cat.Digest] == 0 || learnt == 0 {
+		t.Error("the change of catalogue was to show on the bills")
+	}
+	w.sql(t, "DELETE FROM catalogs WHERE digest != '"+w.cat.Digest+"'")
+	err = verifyBills(t.Context(), s, w.cat, clickhouse.BillFilter{}, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "the table catalogs has no catalogue") {
+		t.Errorf("without the first catalogue: %v", err)
+	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -51,23 +50,19 @@ func TestRequeue(t *testing.T) {
 	w.runUntil(t, at("2023-02-02T08:00:00+08:00"))
 
 	s := w.openedStore(t)
-	choice := requeueChoice{filter: clickhouse.QuarantineFilter{Reason: billing.NoBillingTag,
-		Limit: 10}, dryRun: true}
 	before := w.quarantined(t, s, billing.NoBillingTag)
 	if want := topics.Calls[0] + "/0/0"; len(before) != 1 || before[0] != want {
 		t.Fatalf("in quarantine: %v, want %s", before, want)
 	}
-	var out bytes.Buffer
-	if err := requeue(t.Context(), w.cfg, s, choice, &out); err != nil ||
-		!strings.HasPrefix(out.String(), "would requeue 1 records\n") {
-		t.Fatalf("dry run: %v, %q", err, out.String())
+	status, got, stderr := w.command(t, "quarantine", "requeue", "--all", "--dry-run", "--until",
+		"2023-02-01T11:00:00+08:00")
+	if status != exitDone || !strings.HasPrefix(got, "would requeue 1 records\n") {
+		t.Fatalf("dry run: %d, %q, %q", status, got, stderr)
 	}
-	choice.dryRun = false
-	out.Reset()
-	if err := requeue(t.Context(), w.cfg, s, choice, &out); err != nil ||
-		!strings.HasPrefix(out.String(), "requeued 1 records\n  1 to "+topics.Calls[0]+
-			"/0: no_billing_tag\n") {
-		t.Fatalf("requeue: %v, %q", err, out.String())
+	status, got, stderr = w.command(t, "quarantine", "requeue", "--reason", "no_billing_tag")
+	want := "requeued 1 records\n  1 to " + topics.Calls[0] + "/0: no_billing_tag\n"
+	if status != exitDone || got != want {
+		t.Fatalf("requeue: %d, %q, %q", status, got, stderr)
 	}
 	if left := w.quarantined(t, s, billing.NoBillingTag); len(left) != 0 {
 		t.Errorf("still in quarantine before the new record is read: %v", left)

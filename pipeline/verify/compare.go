@@ -97,7 +97,7 @@ func firstDifference(where string, have, want []byte) string {
 	for _, name := range order {
 		if h[name] != w[name] {
 			return fmt.Sprintf("%s: %s: stored %s, recomputed %s", where, name,
-				orAbsent(h[name]), orAbsent(w[name]))
+				shown(h[name]), shown(w[name]))
 		}
 	}
 	return where + ": the bytes differ, and no field does: it was written in another form"
@@ -118,7 +118,15 @@ func rank(name string) int {
 	return 1_000_001
 }
 
-func orAbsent(text string) string { return cmp.Or(text, "nothing") }
+// valueMax is how much of a value is shown; an explanation can be long.
+const valueMax = 160
+
+func shown(text string) string {
+	if r := []rune(text); len(r) > valueMax {
+		return string(r[:valueMax]) + "..."
+	}
+	return cmp.Or(text, "nothing")
+}
 
 // fieldsOf takes a bill's JSON apart: each field by its name, each line's as "line 2: amount".
 func fieldsOf(raw []byte) (map[string]string, error) {
