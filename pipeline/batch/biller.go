@@ -77,6 +77,7 @@ type Biller struct {
 	pool     map[string]*pooled
 	taken    map[string]*takenCall
 	voids    map[string][]string        // by main account: call ids that usage.voided named since
+	stale    []*billing.CallRecord      // copies of taken calls whose account was unknown then
 	values   map[billing.Arrival][]byte // of records that are in quarantine or may come to be
 	refused  map[billing.Arrival]billing.Refusal
 	out      Output
@@ -292,6 +293,9 @@ func (b *Biller) copies(c, winner *billing.CallRecord) {
 	judged := b.judge([]*billing.CallRecord{c})
 	if r := judged[0].Refusal; r != nil {
 		b.refused[c.Arrival] = *r
+		if r.Reason == billing.UnknownAccount {
+			b.stale = append(b.stale, c)
+		}
 		return
 	}
 	delete(b.values, c.Arrival)
@@ -362,6 +366,10 @@ func (b *Biller) finish(until billing.Instant) *Output {
 	})
 	for _, p := range b.pool { // sorted below
 		b.leftOver(p)
+	}
+	for _, c := range b.stale {
+		delete(b.refused, c.Arrival)
+		b.copies(c, b.taken[c.CallID].record)
 	}
 	for at, r := range b.refused { // sorted below
 		b.out.Quarantined = append(b.out.Quarantined,

@@ -32,6 +32,7 @@ func Close(
 		return Result{}, fmt.Errorf("closing %s of %s: calls are out of order", m.Day, a.ID)
 	}
 	var r Result
+	r.Ledger = a.book() // of the events applied since the closing before, whenever they act
 	r.Status = a.advance(m.At, cat.Settings.SuspendAfter)
 	if err := a.reverse(voided); err != nil {
 		return Result{}, fmt.Errorf("closing %s of %s: %w", m.Day, a.ID, err)
@@ -47,7 +48,7 @@ func Close(
 		}
 		r.Bill = bill
 	}
-	r.Ledger = a.book()
+	r.Ledger = append(r.Ledger, a.book()...) // of this closing's refunds and its bill
 	if err := a.check(&w.counts); err != nil {
 		return Result{}, fmt.Errorf("closing %s of %s: %w", m.Day, a.ID, err)
 	}

@@ -21,7 +21,7 @@ func (a *Account) lines(cat *catalog.Catalog, period billing.Period) ([]billing.
 	}
 	lines = append(lines, a.coveredLines(cat)...)
 	lines = append(lines, a.uncoveredLines(cat)...)
-	return append(lines, a.otherVoidedLines(cat)...), nil
+	return mergeLines(append(lines, a.otherVoidedLines(cat)...)), nil
 }
 
 // tagMonth is what the tier is chosen by.
@@ -119,8 +119,7 @@ func (a *Account) chargeMonth(
 		return nil, err
 	}
 	mc.rate(removed)
-	lines := mergeLines(mc.voidedLines(a.Cycle, removed))
-	lines = mc.adjustment(lines)
+	lines := mc.adjustment(mc.voidedLines(a.Cycle, removed))
 	for i := mc.before; i < len(u.Units); {
 		p := billing.PeriodOf(a.Cycle, u.Units[i].Day)
 		j := i

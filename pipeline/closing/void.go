@@ -134,7 +134,7 @@ func (a *Account) otherVoidedLines(cat *catalog.Catalog) []billing.BillLine {
 			PackageID: v.PackageID, Explain: []billing.Step{{Rule: "B27", Text: text}},
 		})
 	}
-	return mergeLines(lines)
+	return lines
 }
 
 // mergeLines makes one line of lines that agree in all but quantity, amount and explanation.

@@ -174,21 +174,14 @@ func definition(
 	return text
 }
 
-// staleCopy lets the engine's word stand about a copy that is not the one that counts.
-//
-// Finding 1: a copy of a taken call that waited for its account stays in quarantine as
-// unknown_account for ever, also after the account opened, when it is a duplicate.
-// Finding 2: a copy of a taken call whose own day is open is looked at when that day closes; if its
-// account was closed in between it goes to quarantine as account_closed, not to the duplicates.
-//
-// No bill depends on either.
+// staleCopy lets the engine's word stand about a copy that is not the one that counts: a copy of a
+// taken call whose own day is open is looked at when that day closes. If its account was closed in
+// between it goes to quarantine as account_closed, not to the duplicates. No bill depends on it, and
+// no rule says which is right.
 func staleCopy(at billing.Arrival, fate naive.Fate, said []string) string {
-	for _, why := range []billing.Reason{billing.UnknownAccount, billing.AccountIsClosed} {
-		line := fmt.Sprintf("quarantine %d %s", at.Offset, why)
-		stale := why == billing.UnknownAccount && fate != "" || fate == naive.Duplicate
-		if stale && slices.Contains(said, line) {
-			return line
-		}
+	line := fmt.Sprintf("quarantine %d %s", at.Offset, billing.AccountIsClosed)
+	if fate == naive.Duplicate && slices.Contains(said, line) {
+		return line
 	}
 	return ""
 }

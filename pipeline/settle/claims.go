@@ -110,16 +110,14 @@ func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
 		}
 		copied := c.judge(call)
 		if copied.Refusal != nil {
-			chunk.Requalified = append(chunk.Requalified,
-				Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
+			if call.Cohort == "" || copied.Refusal.Reason == billing.AccountIsClosed {
+				chunk.Requalified = append(chunk.Requalified, // else it is there for this reason
+					Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
+			}
 			continue
 		}
 		if c.loop.registry.Voided(copied.Main, call.CallID) {
 			continue
-		}
-		if call.Cohort == "" { // its account was unknown when it arrived
-			chunk.Requalified = append(chunk.Requalified,
-				Requalified{Arrival: call.Arrival, Resolved: "taken"})
 		}
 		taken = append(taken, copied.Call())
 	}
