@@ -176,8 +176,8 @@ func definition(
 
 // staleCopy lets the engine's word stand about a copy that is not the one that counts: a copy of a
 // taken call whose own day is open is looked at when that day closes. If its account was closed in
-// between it goes to quarantine as account_closed, not to the duplicates. No bill depends on it, and
-// no rule says which is right.
+// between it goes to quarantine as account_closed, not to the duplicates. No bill depends on it,
+// and no rule says which is right.
 func staleCopy(at billing.Arrival, fate naive.Fate, said []string) string {
 	line := fmt.Sprintf("quarantine %d %s", at.Offset, billing.AccountIsClosed)
 	if fate == naive.Duplicate && slices.Contains(said, line) {
