@@ -178,8 +178,10 @@ func sendAgain(
 		return err
 	}
 	defer producer.Close() //nolint:errcheck // Produce has waited for everything
-	times := appendTimes{log: log, simulated: cfg.Time.Mode == modeSimulated,
-		known: map[string]time.Time{}}
+	times, err := newAppendTimes(ctx, log, s, cfg.Time.Mode == modeSimulated)
+	if err != nil {
+		return err
+	}
 	done := 0
 	for chunk := range slices.Chunk(records, requeueTogether) {
 		out := make([]kafkalog.Outgoing, len(chunk))
@@ -222,15 +224,29 @@ func outgoing(r *stored.Quarantined, at time.Time) kafkalog.Outgoing {
 }
 
 // appendTimes says at which time records are sent again. A broker with LogAppendTime puts its own
-// clock in place of any time. In simulated time the producer's time stands, and there the last time
-// of the partition is taken: with an earlier one the log's times would go back, and a barrier that
-// is found by time would cut between records that arrived in another order; with the clock on the
-// wall, years later perhaps, every closing up to that day would find itself due. A record of the
-// last time stands beyond every barrier that is fixed, so it is late like any other (B19).
+// clock in place of any time. In simulated time the producer's time stands, and there it is the
+// last time of the partition or that of the last closing, whichever is later. With an earlier one
+// the log's times would go back, and a barrier that is found by time would cut between records that
+// arrived in another order; or the closings to come would find the record too old to look at. With
+// the clock on the wall, years later perhaps, every closing up to that day would find itself due.
+// Either way the record stands beyond every barrier that is fixed, so it is late like any other
+// (B19).
 type appendTimes struct {
 	log       *kafkalog.Client
 	simulated bool
+	closed    time.Time // nominal time of the last closing
 	known     map[string]time.Time
+}
+
+func newAppendTimes(
+	ctx context.Context, log *kafkalog.Client, s *clickhouse.Store, simulated bool,
+) (*appendTimes, error) {
+	a := &appendTimes{log: log, simulated: simulated, known: map[string]time.Time{}}
+	closings, err := s.ClosedSettlements(ctx)
+	if n := len(closings); n > 0 {
+		a.closed = closings[n-1].ClosedAt.Time()
+	}
+	return a, err
 }
 
 func (a *appendTimes) of(ctx context.Context, at billing.Arrival) (time.Time, error) {
@@ -241,6 +257,9 @@ func (a *appendTimes) of(ctx context.Context, at billing.Arrival) (time.Time, er
 		return t, nil
 	}
 	last := at.Appended.Time()
+	if a.closed.After(last) {
+		last = a.closed
+	}
 	start, _, stable, err := a.log.Offsets(ctx, at.Topic, int(at.Partition))
 	if err != nil {
 		return last, err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,41 +15,47 @@ import (
 	"tollstream/sinks/clickhouse"
 )
 
+// instant reads a time of a test.
+func instant(t *testing.T, text string) billing.Instant {
+	t.Helper()
+	i, err := billing.ParseInstant(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// send produces one record to a topic's first partition.
+func (w *testWorld) send(t *testing.T, topic, value, when string) {
+	t.Helper()
+	p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: w.cfg.Kafka.Brokers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close() //nolint:errcheck // everything was acknowledged by Produce
+	err = p.Produce(t.Context(), kafkalog.Outgoing{Topic: topic, Fixed: true, Key: []byte("1001"),
+		Value: []byte(value), Time: instant(t, when).Time(),
+		Headers: []kafkalog.Header{{Key: "trace", Value: []byte("7")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const opened1001 = `{"event_id":"e1","type":"account.opened","account_id":"1001",` +
+	`"effective_at":"2023-02-01T00:00:00+08:00","opened_at":"2023-02-01T00:00:00+08:00"}`
+
 // TestRequeue requeues a call that has no billing tag. The catalogue has not learnt it meanwhile,
 // so its new record is read, is quarantined at its new place, and the old row is resolved.
 func TestRequeue(t *testing.T) {
 	w := newTestWorld(t, t.TempDir())
 	topics := &w.cfg.Kafka.Topics
-	at := func(text string) billing.Instant {
-		i, err := billing.ParseInstant(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return i
-	}
-	send := func(topic, key, value, when string) {
-		t.Helper()
-		p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: w.cfg.Kafka.Brokers})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Close() //nolint:errcheck // everything was acknowledged by Produce
-		err = p.Produce(t.Context(), kafkalog.Outgoing{Topic: topic, Fixed: true, Key: []byte(key),
-			Value: []byte(value), Time: at(when).Time(),
-			Headers: []kafkalog.Header{{Key: "trace", Value: []byte("7")}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	send(topics.AccountEvents, "1001", `{"event_id":"e1","type":"account.opened",`+
-		`"account_id":"1001","effective_at":"2023-02-01T00:00:00+08:00",`+
-		`"opened_at":"2023-02-01T00:00:00+08:00"}`, "2023-02-01T00:00:00+08:00")
+	w.send(t, topics.AccountEvents, opened1001, "2023-02-01T00:00:00+08:00")
 	const bad = `{"call_id":"c1","account_id":"1001","occurred_at":"2023-02-01T10:00:00+08:00",` +
 		`"action":"NeverHeardOf","result_code":"Success"}`
-	send(topics.Calls[0], "1001", bad, "2023-02-01T10:00:01+08:00")
-	send(topics.Calls[0], "1001", `{"call_id":"c2",`, "2023-02-01T11:00:00+08:00")
+	w.send(t, topics.Calls[0], bad, "2023-02-01T10:00:01+08:00")
+	w.send(t, topics.Calls[0], `{"call_id":"c2",`, "2023-02-01T11:00:00+08:00")
 	w.cfg.Settle.FirstClosing = billing.DateOf(2023, 2, 1)
-	w.runUntil(t, at("2023-02-02T08:00:00+08:00"))
+	w.runUntil(t, instant(t, "2023-02-02T08:00:00+08:00"))
 
 	s := w.openedStore(t)
 	before := w.quarantined(t, s, billing.NoBillingTag)
@@ -67,15 +75,57 @@ func TestRequeue(t *testing.T) {
 	if left := w.quarantined(t, s, billing.NoBillingTag); len(left) != 0 {
 		t.Errorf("still in quarantine before the new record is read: %v", left)
 	}
-	w.checkRequeued(t, topics.Calls[0], bad, at("2023-02-01T11:00:00+08:00").Time())
+	w.checkRequeued(t, topics.Calls[0], bad, instant(t, "2023-02-02T08:00:00+08:00").Time())
 
-	w.runUntil(t, at("2023-02-04T08:00:00+08:00"))
+	w.runUntil(t, instant(t, "2023-02-04T08:00:00+08:00"))
 	after := w.quarantined(t, s, billing.NoBillingTag)
 	if want := topics.Calls[0] + "/0/2"; len(after) != 1 || after[0] != want {
 		t.Errorf("in quarantine after the new record was read: %v, want %s", after, want)
 	}
 	if other := w.quarantined(t, s, billing.NotJSON); len(other) != 1 {
 		t.Errorf("a record that was not chosen: %v", other)
+	}
+}
+
+// TestRequeueOfWhatTheCatalogueLearnt requeues a call that had no tag when it was read, long after
+// closings have ceased to look at it, with a catalogue that has the tag. It is billed as late, and
+// the bill is what the stored records make.
+func TestRequeueOfWhatTheCatalogueLearnt(t *testing.T) {
+	w := newTestWorld(t, t.TempDir())
+	file := strings.ReplaceAll(string(w.cat.File), "- {cohorts: all, tag: idcard}",
+		"- {cohorts: all, tag: none}")
+	path := filepath.Join(t.TempDir(), "before.yaml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	topics := &w.cfg.Kafka.Topics
+	w.send(t, topics.AccountEvents, opened1001, "2023-02-01T00:00:00+08:00")
+	w.send(t, topics.Calls[0], `{"call_id":"c1","account_id":"1001","action":"IdCardVerification",`+
+		`"occurred_at":"2023-02-01T10:00:00+08:00","result_code":"0"}`, "2023-02-01T10:00:01+08:00")
+	w.cfg.Settle.FirstClosing = billing.DateOf(2023, 2, 1)
+	w.cfg.Catalog = path
+	w.runUntil(t, instant(t, "2023-02-06T08:00:00+08:00"))
+	w.cfg.Catalog = ""
+	w.runUntil(t, instant(t, "2023-02-07T08:00:00+08:00"))
+	if bills := w.bills(t); len(bills) > 0 {
+		t.Fatalf("billed before it was requeued: %s", bills)
+	}
+	status, got, stderr := w.command(t, "quarantine", "requeue", "--account", "1001")
+	if status != exitDone || !strings.HasPrefix(got, "requeued 1 records\n") {
+		t.Fatalf("requeue: %d, %q, %q", status, got, stderr)
+	}
+	w.runUntil(t, instant(t, "2023-02-08T08:00:00+08:00"))
+	bills := string(w.bills(t))
+	if !strings.Contains(bills, `"bill_id":"1001/2023-02-07"`) ||
+		!strings.Contains(bills, `"kind":"late_usage"`) {
+		t.Errorf("bills after it was requeued: %q", bills)
+	}
+	if left := w.quarantined(t, w.openedStore(t), billing.NoBillingTag); len(left) != 0 {
+		t.Errorf("in quarantine: %v", left)
+	}
+	status, got, stderr = w.command(t, "bills", "verify", "--all")
+	if status != exitDone || got != "1001/2023-02-07  ok\n1 bills verified: 1 ok, 0 differ\n" {
+		t.Errorf("verify: %d, %q, %q", status, got, stderr)
 	}
 }
 
@@ -96,7 +146,7 @@ func (w *testWorld) quarantined(
 }
 
 // checkRequeued reads the new record as the broker has it: same bytes, same key, the old headers
-// and the new one, at the last time that the partition had.
+// and the new one, at the time of the last closing.
 func (w *testWorld) checkRequeued(t *testing.T, topic, value string, when time.Time) {
 	t.Helper()
 	log, err := kafkalog.New(kafkalog.Options{Brokers: w.cfg.Kafka.Brokers})
