@@ -59,7 +59,8 @@ func (l *Loop) fold(
 // run is effects 4 to 7 of the package comment.
 func (c *closer) run(ctx context.Context) error {
 	c.totals = Totals{}
-	w := Window{Settlement: c.settlement, Moment: c.moment, NewAccounts: c.newAccounts(),
+	w := Window{Settlement: c.settlement, Moment: c.moment,
+		DayEnd: (c.moment.Day + 1).Start(c.loop.Catalog.Settings.Zone), NewAccounts: c.newAccounts(),
 		First: len(c.loop.history) == 0}
 	if err := c.loop.Store.SaveRoutes(ctx, c.moment.At, c.routes()); err != nil {
 		return err

@@ -74,8 +74,9 @@ type Route struct{ AccountID, Main string }
 type Window struct {
 	Settlement  *stored.Settlement
 	Moment      closing.Moment
-	NewAccounts []string // ids whose calls may have waited since long
-	First       bool     // the first closing looks at everything
+	DayEnd      billing.Instant // the first instant after the day that is closed
+	NewAccounts []string        // ids whose calls may have waited since long
+	First       bool            // the first closing looks at everything
 }
 
 // Duplicate is a copy that differs from the one that counts.

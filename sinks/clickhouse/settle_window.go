@@ -66,7 +66,7 @@ func openCopies(w settle.Window, columns string) (string, []any) {
 // candidates selects the copies of closed days among the open ones.
 func candidates(w settle.Window, columns string) (string, []any) {
 	sql, args := openCopies(w, columns)
-	return sql + " AND toDate(c.occurred_at) <= ?", append(args, dayTime(w.Moment.Day))
+	return sql + " AND c.occurred_at < ?", append(args, w.DayEnd.Time())
 }
 
 // AccountsWithCandidates implements settle.Store.
