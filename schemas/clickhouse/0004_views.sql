@@ -246,11 +246,14 @@ CREATE OR REPLACE VIEW service_status
     cause String COMMENT 'event_id or bill_id that caused it',
     provisional Bool COMMENT 'Published between closings; a closing may still correct it'
 )
-COMMENT 'Changes of service status: of complete closings, and provisional ones'
+COMMENT 'Changes of service status: of complete closings, and provisional ones since the last'
 AS SELECT event_id, account_id, status, effective_at, balance, cause, provisional
 FROM status_changes FINAL
-WHERE provisional
-    OR closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed');
+-- The closing after it either confirms a provisional change, as a row of its own version, or it did
+-- not come true; so only those since the last closing are shown.
+WHERE if(provisional,
+    closed_at >= (SELECT max(closed_at) FROM settlement_records FINAL WHERE state = 'closed'),
+    closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed'));
 
 CREATE OR REPLACE VIEW settlements
 (
