@@ -14,7 +14,6 @@ import (
 	"tollstream/pipeline/claim"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/decode"
-	"tollstream/pipeline/tagging"
 )
 
 // Kind says which of the two input topics a record is of.
@@ -148,12 +147,21 @@ func (b *Biller) Add(r *Record) {
 		return
 	}
 	b.values[r.Arrival] = r.Value
+	b.addCopy(&rec)
+}
+
+func (b *Biller) addCopy(rec *billing.CallRecord) {
 	p := b.pool[rec.CallID]
 	if p == nil {
 		p = &pooled{}
 		b.pool[rec.CallID] = p
 	}
-	p.copies = append(p.copies, &rec)
+	p.copies = append(p.copies, rec)
+}
+
+// nominal is the closing that a record missed where nothing but its append time is known.
+func (b *Biller) nominal(at billing.Arrival) closing.Moment {
+	return closing.LastMomentBy(b.cat, at.Appended)
 }
 
 func (b *Biller) addEvent(r *Record, o decode.Object) {
@@ -163,13 +171,22 @@ func (b *Biller) addEvent(r *Record, o decode.Object) {
 		return
 	}
 	b.values[r.Arrival] = r.Value
+	b.admit(ev, b.nominal)
+}
+
+// admit decides an event, and those that waited for it. MissedBy says which closing it missed.
+func (b *Biller) admit(
+	ev billing.AccountEvent, missedBy func(billing.Arrival) closing.Moment,
+) {
 	for _, d := range b.registry.Admit(b.cat, ev) {
-		b.decided(d)
+		b.decided(d, missedBy)
 	}
 }
 
 // decided lets an event's verdict take effect.
-func (b *Biller) decided(d accounts.Decision) {
+func (b *Biller) decided(
+	d accounts.Decision, missedBy func(billing.Arrival) closing.Moment,
+) {
 	at := d.Event.Arrival
 	switch d.Verdict {
 	case accounts.Accepted:
@@ -182,11 +199,9 @@ func (b *Biller) decided(d accounts.Decision) {
 		if d.Event.Type == billing.UsageVoided {
 			b.voids[d.Event.AccountID] = append(b.voids[d.Event.AccountID], d.Event.CallIDs...)
 		}
-		missed := closing.LastMomentBy(b.cat, at.Appended)
-		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missed)
+		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missedBy(at))
 	case accounts.Waiting:
-		b.refused[at] = billing.Refusal{Reason: billing.UnknownAccount,
-			Detail: "account " + d.Event.AccountID + " is not open"}
+		b.refused[at] = *billing.NotOpen(d.Event.AccountID)
 	case accounts.Refused:
 		b.refused[at] = *d.Refusal
 	case accounts.Repeated:
@@ -290,8 +305,7 @@ func (b *Biller) duplicates(p *pooled, winner *billing.CallRecord) {
 }
 
 func (b *Biller) copies(c, winner *billing.CallRecord) {
-	judged := b.judge([]*billing.CallRecord{c})
-	if r := judged[0].Refusal; r != nil {
+	if r := claim.Judge(b.cat, b.registry, c).Refusal; r != nil {
 		b.refused[c.Arrival] = *r
 		if r.Reason == billing.UnknownAccount {
 			b.stale = append(b.stale, c)
@@ -305,26 +319,11 @@ func (b *Biller) copies(c, winner *billing.CallRecord) {
 	}
 }
 
-// judge resolves copies to their accounts and tags them by this closing's catalogue (B26).
+// judge judges copies by this closing's catalogue.
 func (b *Biller) judge(records []*billing.CallRecord) []claim.Copy {
 	copies := make([]claim.Copy, len(records))
 	for i, rec := range records {
-		c := &copies[i]
-		c.Record = rec
-		main, known := b.registry.Main(rec.AccountID)
-		if !known {
-			c.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
-				Detail: "account " + rec.AccountID + " is not open"}
-			continue
-		}
-		c.Main = main
-		account := b.accounts[main]
-		c.Judgement = tagging.Judge(b.cat, b.cat.Cohort(account.Cohort), rec)
-		day := billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)
-		c.Refusal = b.registry.BillsOn(main, day)
-		if no := c.Judgement.NoTag; no != "" {
-			c.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: no}
-		}
+		copies[i] = claim.Judge(b.cat, b.registry, rec)
 	}
 	return copies
 }

@@ -13,12 +13,7 @@ import (
 // a run over stored calls has no quarantine to speak of; its bills are those of the same records.
 func (b *Biller) AddCall(rec *billing.CallRecord) {
 	b.books(rec.Arrival).Read++
-	p := b.pool[rec.CallID]
-	if p == nil {
-		p = &pooled{}
-		b.pool[rec.CallID] = p
-	}
-	p.copies = append(p.copies, rec)
+	b.addCopy(rec)
 }
 
 // AddEvent takes in an account event that was decoded before. The stream knows which closing an
@@ -27,16 +22,7 @@ func (b *Biller) AddEvent(
 	ev billing.AccountEvent, missedBy func(billing.Arrival) closing.Moment,
 ) {
 	b.books(ev.Arrival).Read++
-	for _, d := range b.registry.Admit(b.cat, ev) {
-		if d.Verdict != accounts.Accepted || d.Event.Type == billing.AccountOpened ||
-			d.Event.Type == billing.UsageVoided { // these ask for no closing
-			b.decided(d)
-			continue
-		}
-		delete(b.refused, d.Event.Arrival)
-		b.books(d.Event.Arrival).Events++
-		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missedBy(d.Event.Arrival))
-	}
+	b.admit(ev, missedBy)
 }
 
 // TakeBills gives the bills made since it was called last.

@@ -87,3 +87,8 @@ type Refusal struct {
 
 // Error gives reason and detail on one line.
 func (r *Refusal) Error() string { return string(r.Reason) + ": " + r.Detail }
+
+// NotOpen is the refusal of whatever has to wait until its account is known.
+func NotOpen(account string) *Refusal {
+	return &Refusal{Reason: UnknownAccount, Detail: "account " + account + " is not open"}
+}

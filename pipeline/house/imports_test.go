@@ -28,7 +28,7 @@ var order = map[string][]string{
 	"decode":    {"billing", "catalog", "rating"},
 	"accounts":  {"billing", "catalog"},
 	"closing":   {"billing", "canonical", "catalog", "tagging", "rating"},
-	"claim":     {"billing", "closing", "tagging"},
+	"claim":     {"accounts", "billing", "catalog", "closing", "tagging"},
 	"batch": {"accounts", "billing", "catalog", "claim", "closing", "decode",
 		"tagging"},
 	"stored":   {"billing", "tagging"},

@@ -4,8 +4,6 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/cespare/xxhash/v2"
-
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/decode"
 	"tollstream/pipeline/kafkalog"
@@ -87,7 +85,7 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	d.IDHash = IDHash(rec.CallID)
+	d.IDHash = stored.IDHash(rec.CallID)
 	out.Calls = append(out.Calls,
 		stored.Call{CallRecord: rec, Key: r.Key, Value: r.Value, Headers: headers(r)})
 }
@@ -135,7 +133,3 @@ func enrich(batch *stored.Batch, r *roster.Roster) {
 		}
 	}
 }
-
-// IDHash is the hash by which tables of call ids are ordered: xxHash64, as ClickHouse computes it.
-// Rows always carry the id too, so that a collision costs time and never a call.
-func IDHash(callID string) uint64 { return xxhash.Sum64String(callID) }

@@ -79,8 +79,8 @@ func New(o Options) *Loop {
 	}}
 }
 
-// Run reads until the context ends. Its error is one that no retry can cure: a gap in the log, a
-// corrupt batch, a group that cannot be joined.
+// Run reads until the context ends. Its error is one that no retry can cure: a gap in the log or a
+// corrupt batch. A group that cannot be joined is joined again.
 func (l *Loop) Run(ctx context.Context) error {
 	for {
 		err := l.Group.Run(ctx, l.generation)

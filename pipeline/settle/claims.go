@@ -9,7 +9,6 @@ import (
 	"tollstream/pipeline/claim"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/stored"
-	"tollstream/pipeline/tagging"
 )
 
 // findLosers decides which copy counts of every call that has several different ones (B4).
@@ -79,24 +78,9 @@ func (c *closer) findReversed(ctx context.Context) error {
 	return c.loop.Store.WriteReversed(ctx, c.moment.At, c.reversed)
 }
 
-// judge resolves a copy to its account and tags it by this closing's catalogue (B26).
+// judge judges a copy by this closing's catalogue.
 func (c *closer) judge(call *stored.Call) claim.Copy {
-	copied := claim.Copy{Record: &call.CallRecord}
-	main, known := c.loop.registry.Main(call.AccountID)
-	if !known {
-		copied.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
-			Detail: "account " + call.AccountID + " is not open"}
-		return copied
-	}
-	cat := c.loop.Catalog
-	cohort := cat.CohortOf(c.loop.registry.OpenedAt(main))
-	copied.Main = main
-	copied.Judgement = tagging.Judge(cat, cohort, &call.CallRecord)
-	copied.Refusal = c.loop.registry.BillsOn(main, billing.DayOf(call.OccurredAt, cat.Settings.Zone))
-	if no := copied.Judgement.NoTag; no != "" {
-		copied.Refusal = &billing.Refusal{Reason: billing.NoBillingTag, Detail: no}
-	}
-	return copied
+	return claim.Judge(c.loop.Catalog, c.loop.registry, &call.CallRecord)
 }
 
 // take judges an account's candidates and keeps those that count, in the order in which they are

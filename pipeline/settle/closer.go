@@ -26,6 +26,7 @@ type closer struct {
 	moment     closing.Moment
 	settlement *stored.Settlement
 	decisions  []accounts.Decision
+	accepted   map[string][]*accounts.Decision // those that take effect, by main account
 	losers     map[billing.Arrival]bool
 	reversed   map[string][]closing.Reversed // by main account (B27)
 	totals     Totals
@@ -59,6 +60,12 @@ func (l *Loop) fold(
 // run is effects 4 to 7 of the package comment.
 func (c *closer) run(ctx context.Context) error {
 	c.totals = Totals{}
+	c.accepted = map[string][]*accounts.Decision{}
+	for i := range c.decisions {
+		if d := &c.decisions[i]; d.Verdict == accounts.Accepted {
+			c.accepted[d.Event.AccountID] = append(c.accepted[d.Event.AccountID], d)
+		}
+	}
 	w := Window{Settlement: c.settlement, Moment: c.moment,
 		DayEnd: (c.moment.Day + 1).Start(c.loop.Catalog.Settings.Zone), NewAccounts: c.newAccounts(),
 		First: len(c.loop.history) == 0}
@@ -162,10 +169,8 @@ func (c *closer) activeAccounts(ctx context.Context, w Window) ([]string, error)
 		return nil, err
 	}
 	ids := append(withCalls, due...)
-	for i := range c.decisions {
-		if d := &c.decisions[i]; d.Verdict == accounts.Accepted {
-			ids = append(ids, d.Event.AccountID)
-		}
+	for id := range c.accepted { // sorted below
+		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
@@ -246,11 +251,7 @@ func (c *closer) account(id string, state []byte) (*closing.Account, error) {
 			return nil, fmt.Errorf("stored state of account %s: %w", id, err)
 		}
 	}
-	for i := range c.decisions {
-		d := &c.decisions[i]
-		if d.Verdict != accounts.Accepted || d.Event.AccountID != id {
-			continue
-		}
+	for _, d := range c.accepted[id] {
 		if d.Event.Type == billing.AccountOpened {
 			account = closing.Open(c.loop.Catalog, d.Event)
 			continue
@@ -272,8 +273,7 @@ func (c *closer) quarantineEvents(ctx context.Context) error {
 		switch {
 		case d.Verdict == accounts.Refused:
 		case d.Verdict == accounts.Waiting:
-			q.Refusal = &billing.Refusal{Reason: billing.UnknownAccount,
-				Detail: "account " + d.Event.AccountID + " is not open"}
+			q.Refusal = billing.NotOpen(d.Event.AccountID)
 		case d.Released:
 			q.Resolved = string(d.Verdict)
 		default:

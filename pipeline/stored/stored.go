@@ -4,6 +4,7 @@
 package stored
 
 import (
+	"github.com/cespare/xxhash/v2"
 	"github.com/shopspring/decimal"
 
 	"tollstream/pipeline/billing"
@@ -37,8 +38,7 @@ type Call struct {
 func (c *Call) Refusal() *billing.Refusal {
 	switch {
 	case c.Main == "":
-		return &billing.Refusal{Reason: billing.UnknownAccount,
-			Detail: "account " + c.AccountID + " is not open"}
+		return billing.NotOpen(c.AccountID)
 	case c.Judgement.NoTag != "":
 		return &billing.Refusal{Reason: billing.NoBillingTag, Detail: c.Judgement.NoTag}
 	}
@@ -95,12 +95,13 @@ type Sweep struct {
 	Seconds decimal.Decimal
 }
 
-// Barrier is the end, exclusive, of what a closing sees of one partition.
+// Barrier is the end, exclusive, of what a closing sees of one partition. Its JSON is the one of
+// the settlements topic and of the table of settlements.
 type Barrier struct {
-	Topic     string
-	Partition int32
-	Low       int64 // the barrier before, or where the log began
-	High      int64
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Low       int64  `json:"low"` // the barrier before, or where the log began
+	High      int64  `json:"high"`
 }
 
 // Settlement is the record of one closing: what it saw and by what it judged (B21, B26).
@@ -112,3 +113,7 @@ type Settlement struct {
 	RuleVersion    int
 	Barriers       []Barrier
 }
+
+// IDHash is the hash by which tables of ids are ordered: xxHash64, as ClickHouse computes it. It
+// finds rows quickly and proves nothing: two ids may share one, so the id itself is compared too.
+func IDHash(id string) uint64 { return xxhash.Sum64String(id) }

@@ -247,7 +247,7 @@ func TestHashesAreClickHouses(t *testing.T) {
 		c := call(id, "acc", occurred, occurred, int64(len(id)))
 		write(t, s, batchOf(c))
 		have := rowTexts(t, s, "id_hash", "FROM calls WHERE call_id = ?", id)
-		want := rowTexts(t, s, "toUInt64(?)", "", IDHash(id))
+		want := rowTexts(t, s, "toUInt64(?)", "", stored.IDHash(id))
 		if !slices.Equal(have, want) {
 			t.Errorf("id_hash of %q is %q, IDHash says %q", id, have, want)
 		}

@@ -18,7 +18,7 @@ func benchCalls(b testing.TB, n int, round int) []stored.Call {
 	for i := range out {
 		k := round*n + i
 		occurred := start + billing.Instant(k)*billing.Millisecond
-		out[i] = call(fmt.Sprintf("%016x-%08x", IDHash(fmt.Sprint(k)), k),
+		out[i] = call(fmt.Sprintf("%016x-%08x", stored.IDHash(fmt.Sprint(k)), k),
 			fmt.Sprintf("1000%d", k*7919%200), occurred, occurred+billing.Second, int64(k))
 		out[i].Arrival.Partition = int32(k % 12)
 	}

@@ -11,10 +11,6 @@ import (
 	"tollstream/pipeline/billing"
 )
 
-// IDHash is ClickHouse's xxHash64 of a call_id or event_id, the value of the id_hash columns. It
-// finds rows quickly and proves nothing: two ids may share one, so the id itself is compared too.
-func IDHash(id string) uint64 { return xxhash.Sum64String(id) }
-
 // billingHasher hashes what billing.CallRecord.SameBilling compares, so that copies which differ
 // there have different keys in call_copies. Dimensions are hashed by name and only where present:
 // a catalogue that lists them in another order, or adds one, does not move earlier records.

@@ -14,14 +14,6 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// barrierRecord is a barrier as it is stored with a settlement.
-type barrierRecord struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Low       int64  `json:"low"`
-	High      int64  `json:"high"`
-}
-
 // Versions of a settlement's row: what is closed goes before what is decided.
 const (
 	decidedVersion = 1
@@ -32,11 +24,7 @@ const (
 func (s *Store) WriteSettlement(
 	ctx context.Context, st *stored.Settlement, books *settle.Books,
 ) error {
-	barriers := make([]barrierRecord, len(st.Barriers))
-	for i, b := range st.Barriers {
-		barriers[i] = barrierRecord(b)
-	}
-	text, err := json.Marshal(barriers)
+	text, err := json.Marshal(st.Barriers)
 	if err != nil {
 		return fmt.Errorf("settlement of %s: %w", st.Day, err)
 	}
@@ -91,12 +79,8 @@ func (s *Store) ClosedSettlements(ctx context.Context) ([]stored.Settlement, err
 		if err != nil {
 			return nil, s.options.explain(doing, err)
 		}
-		var records []barrierRecord
-		if err := json.Unmarshal([]byte(barriers), &records); err != nil {
+		if err := json.Unmarshal([]byte(barriers), &st.Barriers); err != nil {
 			return nil, fmt.Errorf("settlement of %s: barriers: %w", day.Format(time.DateOnly), err)
-		}
-		for _, b := range records {
-			st.Barriers = append(st.Barriers, stored.Barrier(b))
 		}
 		st.ClosedAt, st.RuleVersion = billing.InstantOf(closedAt), int(rules)
 		st.Day = billing.DateOf(day.Date())

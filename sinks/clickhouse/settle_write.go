@@ -13,6 +13,7 @@ import (
 	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/settle"
+	"tollstream/pipeline/stored"
 )
 
 // dueMax stands for "never" in account_states, within the range of DateTime64(6).
@@ -68,7 +69,7 @@ func (s *Store) writeTaken(ctx context.Context, c *settle.Chunk) error {
 	call := func(i int) *closing.Call { return c.Taken[i].Call }
 	return s.insert(ctx, "taken_calls", []column{
 		{"call_id", values(n, func(i int) string { return call(i).CallID })},
-		{"id_hash", values(n, func(i int) uint64 { return IDHash(call(i).CallID) })},
+		{"id_hash", values(n, func(i int) uint64 { return stored.IDHash(call(i).CallID) })},
 		{"account_id", values(n, func(i int) string { return c.Taken[i].Main })},
 		{"caller", values(n, func(i int) string { return call(i).AccountID })},
 		{"occurred_at", instants(n, func(i int) billing.Instant { return call(i).OccurredAt })},

@@ -44,7 +44,7 @@ func call(id, account string, occurred, appended billing.Instant, offset int64) 
 // delivery is the row of the books that goes with a copy.
 func delivery(c *stored.Call) stored.Delivery {
 	return stored.Delivery{
-		Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: IDHash(c.CallID)}
+		Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: stored.IDHash(c.CallID)}
 }
 
 func batchOf(calls ...stored.Call) *stored.Batch {
@@ -84,7 +84,7 @@ func closeDay(t testing.TB, s *Store, day billing.Day) billing.Instant {
 func take(t testing.TB, s *Store, closed billing.Instant, c *stored.Call) {
 	t.Helper()
 	err := s.insert(t.Context(), "taken_calls", []column{
-		{"call_id", []string{c.CallID}}, {"id_hash", []uint64{IDHash(c.CallID)}},
+		{"call_id", []string{c.CallID}}, {"id_hash", []uint64{stored.IDHash(c.CallID)}},
 		{"account_id", []string{c.Main}}, {"caller", []string{c.AccountID}},
 		{"occurred_at", []time.Time{c.OccurredAt.Time()}},
 		{"day", []time.Time{dayTime(billing.DayOf(c.OccurredAt, shanghai))}},

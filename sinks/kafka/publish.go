@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -25,11 +26,16 @@ type Publisher struct {
 	log      *kafkalog.Client
 	topics   Topics
 	zone     *time.Location
+
+	mu      sync.Mutex
+	read    int64                                  // next offset of the settlements topic
+	decided map[billing.Instant]*stored.Settlement // the first record of each closing read so far
 }
 
 // New makes a publisher; zone is the one in which times are written.
 func New(p *kafkalog.Producer, log *kafkalog.Client, t Topics, zone *time.Location) *Publisher {
-	return &Publisher{producer: p, log: log, topics: t, zone: zone}
+	return &Publisher{producer: p, log: log, topics: t, zone: zone,
+		decided: map[billing.Instant]*stored.Settlement{}}
 }
 
 // PublishQuarantined writes records as they came, with where they stood and why they are here as

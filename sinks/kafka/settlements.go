@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
@@ -13,19 +14,12 @@ import (
 
 // settlementRecord is the wire form of a settlement.
 type settlementRecord struct {
-	ClosedAt       string          `json:"closed_at"`
-	Day            string          `json:"day"`
-	CatalogDigest  string          `json:"catalog_digest"`
-	CatalogVersion string          `json:"catalog_version"`
-	RuleVersion    int             `json:"rule_version"`
-	Barriers       []barrierRecord `json:"barriers"`
-}
-
-type barrierRecord struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Low       int64  `json:"low"`
-	High      int64  `json:"high"`
+	ClosedAt       string           `json:"closed_at"`
+	Day            string           `json:"day"`
+	CatalogDigest  string           `json:"catalog_digest"`
+	CatalogVersion string           `json:"catalog_version"`
+	RuleVersion    int              `json:"rule_version"`
+	Barriers       []stored.Barrier `json:"barriers"`
 }
 
 // Decide appends a settlement to the settlements topic and gives the one that counts for its
@@ -72,37 +66,47 @@ func (p *Publisher) settlementJSON(s *stored.Settlement) []byte {
 	})
 }
 
-// Settlements reads the whole settlements topic and keeps the first record of each closing.
+// Settlements gives the first record of each closing on the settlements topic. What was read before
+// is kept: the topic only grows, and it is looked at again and again while a closing waits.
 func (p *Publisher) Settlements(
 	ctx context.Context,
 ) (map[billing.Instant]*stored.Settlement, error) {
-	all := map[billing.Instant]*stored.Settlement{}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	topic := p.topics.Settlements
-	at, end, _, err := p.log.Offsets(ctx, topic, 0)
+	start, end, _, err := p.log.Offsets(ctx, topic, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", topic, err)
 	}
-	for at < end {
-		f, err := p.log.Fetch(ctx, topic, 0, at)
+	for p.read = max(p.read, start); p.read < end; {
+		f, err := p.log.Fetch(ctx, topic, 0, p.read)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", topic, err)
 		}
-		for i := range f.Records {
-			r := &f.Records[i]
-			if r.Outcome != kafkalog.Data {
-				continue
-			}
-			s, err := parseSettlement(r.Value)
-			if err != nil {
-				return nil, fmt.Errorf("%s offset %d is no settlement: %w", topic, r.Offset, err)
-			}
-			if all[s.ClosedAt] == nil {
-				all[s.ClosedAt] = s
-			}
+		if err := p.keepFirst(topic, &f); err != nil {
+			return nil, err
 		}
-		at = f.Next
+		p.read = f.Next
 	}
-	return all, nil
+	return maps.Clone(p.decided), nil
+}
+
+// keepFirst takes in what was fetched; of several records for a closing the first one counts (B21).
+func (p *Publisher) keepFirst(topic string, f *kafkalog.Fetched) error {
+	for i := range f.Records {
+		r := &f.Records[i]
+		if r.Outcome != kafkalog.Data {
+			continue
+		}
+		s, err := parseSettlement(r.Value)
+		if err != nil {
+			return fmt.Errorf("%s offset %d is no settlement: %w", topic, r.Offset, err)
+		}
+		if p.decided[s.ClosedAt] == nil {
+			p.decided[s.ClosedAt] = s
+		}
+	}
+	return nil
 }
 
 func parseSettlement(value []byte) (*stored.Settlement, error) {
@@ -118,12 +122,8 @@ func parseSettlement(value []byte) (*stored.Settlement, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stored.Settlement{
+	return &stored.Settlement{
 		Day: day, ClosedAt: closedAt, CatalogDigest: r.CatalogDigest,
-		CatalogVersion: r.CatalogVersion, RuleVersion: r.RuleVersion,
-	}
-	for _, b := range r.Barriers {
-		s.Barriers = append(s.Barriers, stored.Barrier(b))
-	}
-	return s, nil
+		CatalogVersion: r.CatalogVersion, RuleVersion: r.RuleVersion, Barriers: r.Barriers,
+	}, nil
 }
