@@ -5,20 +5,16 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
+	"tollstream/pipeline/remake"
+	"tollstream/pipeline/stored"
 )
-
-// Stored is a bill as the store has it, twice over: as canonical JSON, and as rows.
-type Stored struct {
-	JSON  []byte
-	Row   *billing.Bill // without sub-accounts, which only the JSON has
-	Lines int           // the number of lines that the bill's row gives
-}
 
 // Result is what became of one bill. Differs is empty where the stored bill is the one made again;
 // else it names the first difference.
@@ -29,24 +25,24 @@ type Result struct {
 }
 
 // compareAll pairs the bills made again with the stored ones by their ids.
-func compareAll(made map[string]madeBill, kept []*Stored, s *Selection) []Result {
+func compareAll(made map[string]remake.Bill, kept []*stored.Bill, s *Selection) []Result {
 	var out []Result
-	stored := map[string]bool{}
+	found := map[string]bool{}
 	for _, k := range kept {
 		if !s.holds(k.Row) {
 			continue
 		}
-		stored[k.Row.BillID] = true
+		found[k.Row.BillID] = true
 		r := Result{BillID: k.Row.BillID, AccountID: k.Row.AccountID, ClosedAt: k.Row.ClosedAt}
 		if m, ok := made[k.Row.BillID]; ok {
-			r.Differs = m.difference(k)
+			r.Differs = difference(m, k)
 		} else {
 			r.Differs = "the bill is stored, and the records make no such bill"
 		}
 		out = append(out, r)
 	}
 	for id, m := range made { // sorted below
-		if s.holds(m.Bill) && !stored[id] {
+		if s.holds(m.Bill) && !found[id] {
 			out = append(out, Result{BillID: id, AccountID: m.AccountID, ClosedAt: m.ClosedAt,
 				Differs: "the records make this bill, and it is not stored"})
 		}
@@ -60,14 +56,14 @@ func compareAll(made map[string]madeBill, kept []*Stored, s *Selection) []Result
 
 // difference names the first field in which a stored bill differs from the bill made again: in its
 // JSON, then in its row and the rows of its lines.
-func (m *madeBill) difference(k *Stored) string {
-	want := canonical.Bill(m.Bill, m.zone)
+func difference(m remake.Bill, k *stored.Bill) string {
+	want := canonical.Bill(m.Bill, m.Zone)
 	if !bytes.Equal(k.JSON, want) {
 		return firstDifference("JSON", k.JSON, want)
 	}
 	row := *k.Row
 	row.SubAccounts = m.SubAccounts
-	if have := canonical.Bill(&row, m.zone); !bytes.Equal(have, want) {
+	if have := canonical.Bill(&row, m.Zone); !bytes.Equal(have, want) {
 		return firstDifference("tables", have, want)
 	}
 	if k.Lines != len(m.Lines) {
@@ -92,7 +88,7 @@ func firstDifference(where string, have, want []byte) string {
 			names[name] = true
 		}
 	}
-	order := sortedIDs(names)
+	order := slices.Sorted(maps.Keys(names))
 	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	for _, name := range order {
 		if h[name] != w[name] {

@@ -10,6 +10,7 @@ import (
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/remake"
 	"tollstream/pipeline/stored"
 	"tollstream/schemas"
 )
@@ -17,9 +18,9 @@ import (
 // memory is a source of records that a test makes up.
 type memory struct {
 	closings []stored.Settlement
-	events   []Event
-	calls    []Call
-	bills    []*Stored
+	events   []remake.Event
+	calls    []remake.Call
+	bills    []*stored.Bill
 	asked    [][]string // the ids that events were asked for
 }
 
@@ -31,9 +32,9 @@ func (m *memory) CatalogFile(context.Context, string) ([]byte, error) {
 	return nil, fmt.Errorf("no other catalogue")
 }
 
-func (m *memory) EventsAbout(_ context.Context, ids []string) ([]Event, error) {
+func (m *memory) EventsAbout(_ context.Context, ids []string) ([]remake.Event, error) {
 	m.asked = append(m.asked, ids)
-	var out []Event
+	var out []remake.Event
 	for _, e := range m.events {
 		for _, id := range ids {
 			if e.AccountID == id || e.SubAccountID == id {
@@ -45,7 +46,7 @@ func (m *memory) EventsAbout(_ context.Context, ids []string) ([]Event, error) {
 	return out, nil
 }
 
-func (m *memory) CopiesOf(_ context.Context, ids []string, each func(*Call)) error {
+func (m *memory) CopiesOf(_ context.Context, ids []string, each func(*remake.Call)) error {
 	mine := map[string]bool{}
 	for i := range m.calls {
 		for _, id := range ids {
@@ -62,7 +63,9 @@ func (m *memory) CopiesOf(_ context.Context, ids []string, each func(*Call)) err
 	return nil
 }
 
-func (m *memory) StoredBills(context.Context, []string) ([]*Stored, error) { return m.bills, nil }
+func (m *memory) StoredBills(context.Context, []string) ([]*stored.Bill, error) {
+	return m.bills, nil
+}
 
 // at is a time of 2023-02 in Shanghai.
 func at(day, hour int) billing.Instant {
@@ -70,14 +73,14 @@ func at(day, hour int) billing.Instant {
 }
 
 func (m *memory) open(id string, offset int64) {
-	m.events = append(m.events, Event{AccountID: id,
+	m.events = append(m.events, remake.Event{AccountID: id,
 		Arrival: billing.Arrival{Topic: "events", Offset: offset, Appended: at(1, 0)},
 		Value: []byte(`{"event_id":"open-` + id + `","type":"account.opened","account_id":"` + id +
 			`","effective_at":"2023-02-01T00:00:00+08:00","opened_at":"2023-02-01T00:00:00+08:00"}`)})
 }
 
 func (m *memory) call(id, account string, offset int64, appended billing.Instant) {
-	m.calls = append(m.calls, Call{
+	m.calls = append(m.calls, remake.Call{
 		CallRecord: billing.CallRecord{CallID: id, AccountID: account, OccurredAt: at(1, 9),
 			ResultCode: "0", Arrival: billing.Arrival{Topic: "calls", Offset: offset,
 				Appended: appended}},
@@ -115,7 +118,7 @@ func TestRecordsAreSeenByBarriers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := v.remake(t.Context(), []string{"1001"}, s.Until)
+		made, err := v.closings.Make(t.Context(), []string{"1001"}, s.Until)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +128,7 @@ func TestRecordsAreSeenByBarriers(t *testing.T) {
 				if b.Bill == nil || len(b.Lines) != 1 || b.Lines[0].Quantity != 1 {
 					t.Fatalf("%s: %+v", id, b.Bill)
 				}
-				m.bills = append(m.bills, &Stored{JSON: canonical.Bill(b.Bill, cat.Settings.Zone),
+				m.bills = append(m.bills, &stored.Bill{JSON: canonical.Bill(b.Bill, cat.Settings.Zone),
 					Row: b.Bill, Lines: 1})
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/remake"
 	"tollstream/pipeline/stored"
 	"tollstream/pipeline/verify"
 )
@@ -24,7 +25,7 @@ func longLists(ctx context.Context) context.Context {
 	return driver.Context(ctx, driver.WithSettings(driver.Settings{"max_query_size": 64 << 20}))
 }
 
-// CatalogFile implements verify.Source.
+// CatalogFile implements remake.Source.
 func (s *Store) CatalogFile(ctx context.Context, digest string) ([]byte, error) {
 	var file string
 	err := s.conn.QueryRow(ctx, "SELECT yaml FROM catalogs FINAL WHERE digest = ?", digest).
@@ -36,17 +37,17 @@ func (s *Store) CatalogFile(ctx context.Context, digest string) ([]byte, error) 
 	return []byte(file), s.options.explain("read a catalogue", err)
 }
 
-// EventsAbout implements verify.Source.
-func (s *Store) EventsAbout(ctx context.Context, ids []string) ([]verify.Event, error) {
+// EventsAbout implements remake.Source.
+func (s *Store) EventsAbout(ctx context.Context, ids []string) ([]remake.Event, error) {
 	const sub = "if(type = 'sub_account.added', JSONExtractString(value, 'sub_account_id'), '')"
-	var out []verify.Event
+	var out []remake.Event
 	err := s.each(longLists(ctx), "read account events", `SELECT topic, partition, offset,
 			appended_at, account_id, `+sub+`, value
 		FROM account_events FINAL WHERE account_id IN (?) OR `+sub+` IN (?)
 			OR event_id IN (SELECT event_id FROM account_events WHERE account_id IN (?))
 		ORDER BY appended_at, topic, partition, offset`, []any{ids, ids, ids},
 		func(rows driverRows) error {
-			var e verify.Event
+			var e remake.Event
 			var appended time.Time
 			var value string
 			at := &e.Arrival
@@ -59,9 +60,9 @@ func (s *Store) EventsAbout(ctx context.Context, ids []string) ([]verify.Event, 
 	return out, err
 }
 
-// CopiesOf implements verify.Source. It reads without FINAL: a later copy with the key of an
+// CopiesOf implements remake.Source. It reads without FINAL: a later copy with the key of an
 // earlier one can have been what a closing saw, if the earlier one lay outside its window.
-func (s *Store) CopiesOf(ctx context.Context, ids []string, each func(*verify.Call)) error {
+func (s *Store) CopiesOf(ctx context.Context, ids []string, each func(*remake.Call)) error {
 	const mine = " FROM call_copies WHERE account_id IN (?)"
 	return s.each(longLists(ctx), "read calls", `SELECT call_id, account_id, occurred_at, dims,
 			result_code, need_charge, sdk_platform, sdk_name, sdk_version, topic, partition, offset,
@@ -70,7 +71,7 @@ func (s *Store) CopiesOf(ctx context.Context, ids []string, each func(*verify.Ca
 			AND call_id IN (SELECT call_id`+mine+`)
 		LIMIT 1 BY topic, partition, offset`, []any{ids, ids},
 		func(rows driverRows) error {
-			c := &verify.Call{}
+			c := &remake.Call{}
 			var occurred, appended time.Time
 			err := rows.Scan(&c.CallID, &c.AccountID, &occurred, &c.Dimensions, &c.ResultCode,
 				&c.NeedCharge, &c.SDK.Platform, &c.SDK.Name, &c.SDK.Version, &c.Arrival.Topic,
@@ -84,9 +85,9 @@ func (s *Store) CopiesOf(ctx context.Context, ids []string, each func(*verify.Ca
 }
 
 // StoredBills implements verify.Source.
-func (s *Store) StoredBills(ctx context.Context, accounts []string) ([]*verify.Stored, error) {
-	byID := map[string]*verify.Stored{}
-	var out []*verify.Stored
+func (s *Store) StoredBills(ctx context.Context, accounts []string) ([]*stored.Bill, error) {
+	byID := map[string]*stored.Bill{}
+	var out []*stored.Bill
 	err := s.each(longLists(ctx), "read bills", `SELECT bill_id, account_id, cycle, period, period_start,
 			period_end, closed_at, currency, catalog_version, catalog_digest, rule_version, total,
 			balance_before, balance_after, previous_digest, digest, lines, json
@@ -120,7 +121,7 @@ func (s *Store) StoredBills(ctx context.Context, accounts []string) ([]*verify.S
 	return out, err
 }
 
-func scanStored(rows driverRows) (*verify.Stored, error) {
+func scanStored(rows driverRows) (*stored.Bill, error) {
 	b := &billing.Bill{}
 	var cycle, period, text string
 	var start, end, closed time.Time
@@ -137,7 +138,7 @@ func scanStored(rows driverRows) (*verify.Stored, error) {
 	b.Period.Cycle, b.RuleVersion = billing.Cycle(cycle), int(rules)
 	b.PeriodStart, b.PeriodEnd = billing.InstantOf(start), billing.InstantOf(end)
 	b.ClosedAt = billing.InstantOf(closed)
-	return &verify.Stored{JSON: []byte(text), Row: b, Lines: int(lines)}, nil
+	return &stored.Bill{JSON: []byte(text), Row: b, Lines: int(lines)}, nil
 }
 
 func scanLine(rows driverRows, bill *string) (billing.BillLine, error) {

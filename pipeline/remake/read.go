@@ -1,4 +1,4 @@
-package verify
+package remake
 
 import (
 	"context"
@@ -14,16 +14,16 @@ type seen struct {
 	calls  []*Call
 }
 
-// read collects what can move the bills of some accounts, by the closing that saw it first. Beyond
+// read collects what the first n closings saw that can move the bills of some accounts. Beyond
 // their own events and calls that is: every other copy of their calls, because a copy of another
 // account can have claimed a call first (B4); and the events of every account that such a copy, a
 // shared sub-account or a shared event id brings in, because they decide who is who (B2).
-func (v *Verifier) read(ctx context.Context, accounts []string) ([]seen, error) {
+func (c *Closings) read(ctx context.Context, accounts []string, n int) ([]seen, error) {
 	about := map[string]bool{}
 	for _, id := range accounts {
 		about[id] = true
 	}
-	events, err := v.source.EventsAbout(ctx, accounts)
+	events, err := c.source.EventsAbout(ctx, accounts)
 	if err != nil {
 		return nil, err
 	}
@@ -34,18 +34,18 @@ func (v *Verifier) read(ctx context.Context, accounts []string) ([]seen, error) 
 		}
 	}
 	slices.Sort(callers)
-	records := make([]seen, len(v.closings))
-	index := v.index()
-	err = v.source.CopiesOf(ctx, slices.Compact(callers), func(c *Call) {
-		if k := index.first(c.Arrival); k < len(records) {
-			about[c.AccountID] = true
-			records[k].calls = append(records[k].calls, c)
+	records := make([]seen, n)
+	index := c.index()
+	err = c.source.CopiesOf(ctx, slices.Compact(callers), func(call *Call) {
+		if k := index.first(call.Arrival); k < len(records) {
+			about[call.AccountID] = true
+			records[k].calls = append(records[k].calls, call)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	if events, err = v.eventsAbout(ctx, about); err != nil {
+	if events, err = c.eventsAbout(ctx, about); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(events, byArrival)
@@ -58,9 +58,9 @@ func (v *Verifier) read(ctx context.Context, accounts []string) ([]seen, error) 
 }
 
 // eventsAbout follows the events of the ids to every id that they bring in, until nothing is new.
-func (v *Verifier) eventsAbout(ctx context.Context, about map[string]bool) ([]Event, error) {
+func (c *Closings) eventsAbout(ctx context.Context, about map[string]bool) ([]Event, error) {
 	for {
-		events, err := v.source.EventsAbout(ctx, sortedIDs(about))
+		events, err := c.source.EventsAbout(ctx, sortedIDs(about))
 		if err != nil {
 			return nil, err
 		}
@@ -81,13 +81,13 @@ func (v *Verifier) eventsAbout(ctx context.Context, about map[string]bool) ([]Ev
 // closing that did not know the partition saw nothing of it.
 type barriers map[string][]int64
 
-func (v *Verifier) index() barriers {
+func (c *Closings) index() barriers {
 	all := barriers{}
-	for k := range v.closings {
-		for _, b := range v.closings[k].Barriers {
+	for k := range c.done {
+		for _, b := range c.done[k].Barriers {
 			log := billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()
 			if all[log] == nil {
-				all[log] = make([]int64, len(v.closings))
+				all[log] = make([]int64, len(c.done))
 			}
 			all[log][k] = b.High
 		}
