@@ -33,6 +33,17 @@ import (
 	"tollstream/pipeline/stored"
 )
 
+// Log reads the input topics.
+type Log interface {
+	Offsets(ctx context.Context, topic string, partition int) (start, high, stable int64, err error)
+	FetchMany(ctx context.Context, at []kafkalog.Position) ([]kafkalog.Fetched, error)
+}
+
+// Group gives partitions to read, one generation after another, as kafkalog.Group.Run says.
+type Group interface {
+	Run(ctx context.Context, fn func(context.Context, *kafkalog.Generation) error) error
+}
+
 // Store takes batches. Write returns nil only when every row is acknowledged.
 type Store interface {
 	WriteBatch(ctx context.Context, batch *stored.Batch) error
@@ -43,10 +54,10 @@ type Quarantine interface {
 	PublishQuarantined(ctx context.Context, records []stored.Quarantined) error
 }
 
-// Options connect the loop. All fields are required.
+// Options connect the loop. All fields but Backoff are required.
 type Options struct {
-	Log        *kafkalog.Client
-	Group      *kafkalog.Group
+	Log        Log
+	Group      Group
 	Store      Store
 	Quarantine Quarantine
 	Roster     *roster.Roster
@@ -55,9 +66,11 @@ type Options struct {
 	RecordsMax int           // a batch is written when it holds this many records
 	AgeMax     time.Duration // or when its first record has waited this long
 	Rewind     int64         // records read again before the committed offset on start
-	Metrics    *observe.Metrics
-	Progress   *observe.Progress
-	Logger     *slog.Logger
+	// Backoff makes the waits between tries of a step; nil grows them from 0.2 s to half a minute.
+	Backoff  func() backoff.BackOff
+	Metrics  *observe.Metrics
+	Progress *observe.Progress
+	Logger   *slog.Logger
 }
 
 // Loop is one member of the consumer group.
@@ -73,6 +86,9 @@ const rosterAgeMax = 2 * time.Second
 
 // New makes the loop.
 func New(o Options) *Loop {
+	if o.Backoff == nil {
+		o.Backoff = growingWait
+	}
 	return &Loop{Options: o, builder: builder{
 		calls: decode.NewCalls(o.Catalog), events: decode.NewEvents(o.Catalog),
 		eventsLog: o.Events,
@@ -119,10 +135,7 @@ func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
 	l.Logger.Info("partitions assigned", "generation", gen.ID, "partitions", len(positions))
 	rounds := make(chan round, 1)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(rounds)
-		return l.fetch(ctx, positions, rounds)
-	})
+	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.store(ctx, gen, rounds) })
 	return ignoreEnd(ctx, group.Wait())
 }
@@ -183,47 +196,45 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 	}
 }
 
-// store gathers rounds into batches and brings each through its effects.
+// store gathers rounds into batches and brings each through its effects, until the context ends.
+// What was gathered then is left to whoever reads the partitions next.
 func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan round) error {
 	for {
-		batch, open := l.gather(ctx, in)
-		if batch.records > 0 {
+		batch := l.gather(ctx, in)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case batch.records > 0:
 			if err := l.effects(ctx, gen, &batch); err != nil {
 				return err
 			}
 			l.Progress.Moved()
-		} else if len(batch.fetched) > 0 {
+		case len(batch.fetched) > 0:
 			l.Progress.Idle() // the brokers answered, and there is nothing new
-		}
-		if !open {
-			return nil
 		}
 	}
 }
 
-// gather collects rounds until the batch is large or old enough.
-func (l *Loop) gather(ctx context.Context, in <-chan round) (round, bool) {
+// gather collects rounds until the batch is large or old enough, or the context ends.
+func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 	all := round{next: map[kafkalog.TopicPartition]int64{}}
 	timer := time.NewTimer(l.AgeMax)
 	defer timer.Stop()
-	for all.records < l.RecordsMax {
+	for all.records < l.RecordsMax && ctx.Err() == nil {
 		select {
-		case r, open := <-in:
-			if !open {
-				return all, false
-			}
+		case r := <-in:
 			all.fetched = append(all.fetched, r.fetched...)
 			all.records += r.records
 			for p, next := range r.next { //nolint:maporder // a merge of maps
 				all.next[p] = next
 			}
 		case <-timer.C:
-			return all, true
+			return all
 		case <-ctx.Done():
-			return all, false
+			return all
 		}
 	}
-	return all, true
+	return all
 }
 
 // effects are the numbered steps of the package comment.
@@ -299,11 +310,16 @@ func (l *Loop) count(batch *stored.Batch, r *round) {
 	}
 }
 
-// retry does a step again until it succeeds or the context ends: the world may be bad for long,
-// and nothing may be skipped. The wait grows to half a minute; metrics and readiness show it.
-func (l *Loop) retry(ctx context.Context, what string, step func() error) error {
+// growingWait is the usual wait between tries.
+func growingWait() backoff.BackOff {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 30*time.Second
+	return wait
+}
+
+// retry does a step again until it succeeds or the context ends: the world may be bad for long,
+// and nothing may be skipped. Metrics and readiness show the wait.
+func (l *Loop) retry(ctx context.Context, what string, step func() error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := step()
 		if err != nil {
@@ -312,7 +328,7 @@ func (l *Loop) retry(ctx context.Context, what string, step func() error) error 
 			l.Logger.Error("ingest waits", "step", what, "error", err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0))
+	}, backoff.WithBackOff(l.Backoff()), backoff.WithMaxElapsedTime(0))
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

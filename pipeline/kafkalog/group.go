@@ -68,9 +68,17 @@ type Generation struct {
 	MemberID    string
 	Assignments []Assignment
 
+	commit func(map[string]map[int]int64) error // by topic and partition
+
 	mu    sync.Mutex
 	ended bool
-	gen   *kafka.Generation
+}
+
+// NewGeneration makes a generation whose commits go where commit says: to kafka-go's group, or to
+// one that a simulation plays.
+func NewGeneration(id int32, member string, assigned []Assignment,
+	commit func(map[string]map[int]int64) error) *Generation {
+	return &Generation{ID: id, MemberID: member, Assignments: assigned, commit: commit}
 }
 
 // Commit records offsets, each the next one to read. Brokers take it only while this generation
@@ -88,7 +96,7 @@ func (g *Generation) Commit(offsets map[TopicPartition]int64) error {
 	if g.ended {
 		return ErrFenced
 	}
-	err := g.gen.CommitOffsets(byTopic)
+	err := g.commit(byTopic)
 	var code kafka.Error
 	if errors.As(err, &code) {
 		switch code {
@@ -98,7 +106,7 @@ func (g *Generation) Commit(offsets map[TopicPartition]int64) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("commit offsets of group %q: %w", g.gen.GroupID, err)
+		return fmt.Errorf("commit offsets as member %q: %w", g.MemberID, err)
 	}
 	return nil
 }
@@ -191,8 +199,8 @@ func (g *Group) joinFailed(err error, since time.Time) error {
 // live runs fn for one generation. over says that Run must end.
 func (g *Group) live(ctx context.Context, gen *kafka.Generation,
 	fn func(context.Context, *Generation) error) (over bool, err error) {
-	own := &Generation{ID: gen.ID, MemberID: gen.MemberID, gen: gen,
-		Assignments: assignmentsOf(gen, g.opts.Topics)}
+	own := NewGeneration(gen.ID, gen.MemberID, assignmentsOf(gen, g.opts.Topics),
+		gen.CommitOffsets)
 	type verdict struct {
 		over bool
 		err  error
@@ -205,21 +213,30 @@ func (g *Group) live(ctx context.Context, gen *kafka.Generation,
 			done <- verdict{}
 			return
 		}
-		work, cancel := context.WithCancelCause(ctx)
-		stop := context.AfterFunc(genCtx, func() { cancel(kafka.ErrGenerationEnded) })
-		err := fn(work, own)
-		own.end()
-		ended := work.Err() != nil
-		stop()
-		cancel(nil)
-		if ended && (errors.Is(err, context.Canceled) || errors.Is(err, ErrFenced) ||
-			errors.Is(err, kafka.ErrGenerationEnded)) {
-			err = nil // the end of a generation is no failure
-		}
-		done <- verdict{over: !ended || ctx.Err() != nil, err: err}
+		over, err := own.Live(ctx, genCtx, fn)
+		done <- verdict{over, err}
 	})
 	v := <-done
 	return v.over, v.err
+}
+
+// Live runs fn until it returns, with a context that ends with the member's or with the
+// generation's. Commits are refused afterwards. over says that the membership must end: fn
+// returned by itself, or the member's context ended. The end of a generation is no failure.
+func (g *Generation) Live(member, generation context.Context,
+	fn func(context.Context, *Generation) error) (over bool, err error) {
+	work, cancel := context.WithCancelCause(member)
+	stop := context.AfterFunc(generation, func() { cancel(kafka.ErrGenerationEnded) })
+	err = fn(work, g)
+	g.end()
+	ended := work.Err() != nil
+	stop()
+	cancel(nil)
+	if ended && (errors.Is(err, context.Canceled) || errors.Is(err, ErrFenced) ||
+		errors.Is(err, kafka.ErrGenerationEnded)) {
+		err = nil
+	}
+	return !ended || member.Err() != nil, err
 }
 
 // assignmentsOf lists what kafka-go assigned, by topic in the order of the options.

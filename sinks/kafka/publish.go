@@ -20,10 +20,21 @@ import (
 // Topics are the names of the output topics.
 type Topics struct{ Bills, Settlements, ServiceStatus, Quarantine string }
 
+// Producer writes records and returns nil only when all of them are stored.
+type Producer interface {
+	Produce(ctx context.Context, records ...kafkalog.Outgoing) error
+}
+
+// Log reads the settlements topic back.
+type Log interface {
+	Offsets(ctx context.Context, topic string, partition int) (start, high, stable int64, err error)
+	Fetch(ctx context.Context, topic string, partition int, offset int64) (kafkalog.Fetched, error)
+}
+
 // Publisher writes to the output topics.
 type Publisher struct {
-	producer *kafkalog.Producer
-	log      *kafkalog.Client
+	producer Producer
+	log      Log
 	topics   Topics
 	zone     *time.Location
 
@@ -33,7 +44,7 @@ type Publisher struct {
 }
 
 // New makes a publisher; zone is the one in which times are written.
-func New(p *kafkalog.Producer, log *kafkalog.Client, t Topics, zone *time.Location) *Publisher {
+func New(p Producer, log Log, t Topics, zone *time.Location) *Publisher {
 	return &Publisher{producer: p, log: log, topics: t, zone: zone,
 		decided: map[billing.Instant]*stored.Settlement{}}
 }
