@@ -46,6 +46,7 @@ var order = map[string][]string{
 	"catalog/catalogtest": {"billing", "catalog", "tagging", "rating"},
 	"house":               {},
 	"naive":               {"billing", "catalog", "decode"}, // a second road, for tests
+	"props":               {"batch", "billing", "canonical", "catalog", "naive"},
 }
 
 // kernelStd are the standard packages that the kernel may use, and the libraries.

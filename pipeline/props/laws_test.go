@@ -45,21 +45,21 @@ type change = func(r *rand.Rand, records []batch.Record, stop billing.Instant) [
 // byte. The change gets records in arrival order and when the world stops.
 func law(t *testing.T, change change) {
 	t.Helper()
-	cat := testCatalog(t)
+	cat := mustCatalog(t)
 	eachWorld(t, lawWorlds, func(seed uint64) string {
-		w := newWorld(cat, seed)
-		broken := func(w world) string {
-			records := w.records()
-			bills, statuses := bytesOf(cat, records, w.until)
-			changed := change(rand.New(rand.NewPCG(seed, 7)), w.records(), w.until)
-			bills2, statuses2 := bytesOf(cat, changed, w.until)
-			return difference(append(bills, statuses...), append(bills2, statuses2...))
+		w := NewWorld(cat, seed)
+		broken := func(w World) string {
+			records := w.Records()
+			bills, statuses := bytesOf(cat, records, w.Until)
+			changed := change(rand.New(rand.NewPCG(seed, 7)), w.Records(), w.Until)
+			bills2, statuses2 := bytesOf(cat, changed, w.Until)
+			return Difference(append(bills, statuses...), append(bills2, statuses2...))
 		}
 		if broken(w) == "" {
 			return ""
 		}
-		w = shrink(w, func(w world) bool { return broken(w) != "" })
-		return broken(w) + "\n" + story(cat, w)
+		w = Shrink(w, func(w World) bool { return broken(w) != "" })
+		return broken(w) + "\n" + Story(cat, w)
 	})
 }
 
@@ -152,7 +152,7 @@ func TestPartitionsChangeNothing(t *testing.T) {
 // TestTopicReadFirstChangesNothing: between two closings all calls may be read before all events,
 // or after them; what a closing bills depends only on what lies below its barriers.
 func TestTopicReadFirstChangesNothing(t *testing.T) {
-	cat := testCatalog(t)
+	cat := mustCatalog(t)
 	for _, first := range []batch.Kind{batch.EventRecord, batch.CallRecord} {
 		law(t, func(_ *rand.Rand, records []batch.Record, stop billing.Instant) []batch.Record {
 			last := closing.LastMomentBy(cat, stop).At
@@ -185,15 +185,15 @@ func TestTheSameAgain(t *testing.T) {
 // same with and without everything that comes later; so running in steps is running at once. Only
 // an account that opens later can get statuses of before, because its events waited (B6).
 func TestBillsNeverChange(t *testing.T) {
-	cat := testCatalog(t)
+	cat := mustCatalog(t)
 	eachWorld(t, lawWorlds, func(seed uint64) string {
-		w := newWorld(cat, seed)
-		records := w.records()
-		bills, statuses := bytesOf(cat, records, w.until)
+		w := NewWorld(cat, seed)
+		records := w.Records()
+		bills, statuses := bytesOf(cat, records, w.Until)
 		r := rand.New(rand.NewPCG(seed, 8))
 		for range 3 {
 			last := records[len(records)-1].Arrival.Appended
-			span := max(1, int(min(w.until, last)-records[0].Arrival.Appended))
+			span := max(1, int(min(w.Until, last)-records[0].Arrival.Appended))
 			stop := records[0].Arrival.Appended + billing.Instant(r.IntN(span))
 			closed := closing.LastMomentBy(cat, stop).At
 			if r.IntN(2) == 0 {
@@ -214,13 +214,13 @@ func TestBillsNeverChange(t *testing.T) {
 			early, earlyStatuses := bytesOf(cat, known, stop)
 			fixed := until(statuses, closed, opened)
 			if len(early) > len(bills) {
-				return "more bills than later:\n" + story(cat, w)
+				return "more bills than later:\n" + Story(cat, w)
 			}
-			text := difference(append(early, until(earlyStatuses, closed, opened)...),
+			text := Difference(append(early, until(earlyStatuses, closed, opened)...),
 				append(slices.Clone(bills[:len(early)]), fixed...))
 			if text != "" {
-				w.until = stop
-				return "up to " + stop.In(cat.Settings.Zone) + " it was " + text + "\n" + story(cat, w)
+				w.Until = stop
+				return "up to " + stop.In(cat.Settings.Zone) + " it was " + text + "\n" + Story(cat, w)
 			}
 		}
 		return ""
@@ -251,9 +251,9 @@ var address = regexp.MustCompile(`0x[0-9a-f]+`)
 
 // TestClosingTwiceChangesNothing: a closing that was done finds nothing to do.
 func TestClosingTwiceChangesNothing(t *testing.T) {
-	cat := testCatalog(t)
+	cat := mustCatalog(t)
 	eachWorld(t, lawWorlds, func(seed uint64) string {
-		records := newWorld(cat, seed).records()
+		records := NewWorld(cat, seed).Records()
 		once, twice := batch.New(cat), batch.New(cat)
 		last := closing.LastMomentBy(cat, records[len(records)-1].Arrival.Appended)
 		n := 0
@@ -275,6 +275,6 @@ func TestClosingTwiceChangesNothing(t *testing.T) {
 		// ledger entry and refusal.
 		a := address.ReplaceAllString(fmt.Sprintf("%+v", once), "pointer")
 		b := address.ReplaceAllString(fmt.Sprintf("%+v", twice), "pointer")
-		return difference(strings.Split(a, " "), strings.Split(b, " "))
+		return Difference(strings.Split(a, " "), strings.Split(b, " "))
 	})
 }

@@ -14,11 +14,11 @@ import (
 // TestLedgerHasAllMoney: every amount that moved a balance before the last closing has one entry in
 // the ledger. Two days more than there are records are closed, so that everything is booked.
 func TestLedgerHasAllMoney(t *testing.T) {
-	cat := testCatalog(t)
+	cat := mustCatalog(t)
 	eachWorld(t, lawWorlds, func(seed uint64) string {
-		fails := func(w world) string {
-			records := w.records()
-			end := w.until
+		fails := func(w World) string {
+			records := w.Records()
+			end := w.Until
 			for i := range records {
 				end = max(end, records[i].Arrival.Appended)
 			}
@@ -27,11 +27,11 @@ func TestLedgerHasAllMoney(t *testing.T) {
 			if err != nil {
 				return err.Error()
 			}
-			right, err := naive.Run(cat, naiveRecords(records), end)
+			right, err := naive.Run(cat, NaiveRecords(records), end)
 			if err != nil {
 				return err.Error()
 			}
-			last := closing.LastMomentBy(cat, w.until).At
+			last := closing.LastMomentBy(cat, w.Until).At
 			var booked, moved []string
 			for _, l := range out.Ledger {
 				amount := l.Amount
@@ -49,13 +49,13 @@ func TestLedgerHasAllMoney(t *testing.T) {
 			}
 			slices.Sort(booked)
 			slices.Sort(moved)
-			return difference(booked, moved)
+			return Difference(booked, moved)
 		}
-		w := newWorld(cat, seed)
+		w := NewWorld(cat, seed)
 		if fails(w) == "" {
 			return ""
 		}
-		w = shrink(w, func(w world) bool { return fails(w) != "" })
-		return fails(w) + "\n" + story(cat, w)
+		w = Shrink(w, func(w World) bool { return fails(w) != "" })
+		return fails(w) + "\n" + Story(cat, w)
 	})
 }

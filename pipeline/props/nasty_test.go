@@ -13,12 +13,12 @@ import (
 // TestWorldsAreNasty counts what comes up in the worlds. A law that holds because nothing happens
 // says nothing, so what is listed here has to happen.
 func TestWorldsAreNasty(t *testing.T) {
-	cat := testCatalog(t)
+	cat := mustCatalog(t)
 	var mu sync.Mutex
 	seen := map[string]int{}
 	eachWorld(t, 2000, func(seed uint64) string {
-		w := newWorld(cat, seed)
-		out, err := batch.Run(cat, w.records(), w.until, nil)
+		w := NewWorld(cat, seed)
+		out, err := batch.Run(cat, w.Records(), w.Until, nil)
 		if err != nil {
 			return err.Error()
 		}

@@ -11,8 +11,8 @@ import (
 	"tollstream/pipeline/catalog"
 )
 
-// shrink removes records and simplifies those that are left, as long as the world still fails.
-func shrink(w world, fails func(world) bool) world {
+// Shrink removes records and simplifies those that are left, as long as the world still fails.
+func Shrink(w World, fails func(World) bool) World {
 	for changed := true; changed; {
 		changed = false
 		for size := max(1, len(w.entries)/2); size > 0; size /= 2 {
@@ -65,8 +65,8 @@ func simplifications(e entry) []entry {
 	return list
 }
 
-// story tells a world in the words of pipeline/stories.
-func story(cat *catalog.Catalog, w world) string {
+// Story tells a world in the words of pipeline/stories.
+func Story(cat *catalog.Catalog, w World) string {
 	teller := teller{cat: cat}
 	list := slices.Clone(w.entries)
 	slices.SortStableFunc(list, func(a, b entry) int { return cmp.Compare(a.arrives, b.arrives) })
@@ -75,7 +75,7 @@ func story(cat *catalog.Catalog, w world) string {
 		teller.tell(&list[i])
 	}
 	fmt.Fprintf(&teller, "close %s\nshow bills\nshow status\nshow quarantine\n",
-		teller.moment(w.until))
+		teller.moment(w.Until))
 	return teller.String()
 }
 

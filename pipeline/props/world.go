@@ -26,36 +26,36 @@ func (e *entry) text(name string) string {
 	return s
 }
 
-// world is an input of the pipeline: records, in no order but that of ties, and where to stop.
-type world struct {
+// World is an input of the pipeline: records, in no order but that of ties, and where to stop.
+type World struct {
 	entries []entry
-	until   billing.Instant
+	Until   billing.Instant
 }
 
 // clone copies a world deeply enough for a law to change it.
-func (w world) clone() world {
-	c := world{entries: slices.Clone(w.entries), until: w.until}
+func (w World) clone() World {
+	c := World{entries: slices.Clone(w.entries), Until: w.Until}
 	for i := range c.entries {
 		c.entries[i].fields = maps.Clone(c.entries[i].fields)
 	}
 	return c
 }
 
-// topics of the two kinds of records, in the order in which ties between them are read.
+// The topics of the two kinds of records, in the order in which ties between them are read.
 const (
-	eventTopic = "billing.account-events"
-	callTopic  = "faceid.calls"
+	EventTopic = "billing.account-events"
+	CallTopic  = "faceid.calls"
 )
 
-// records puts the entries into arrival order: time, then events before calls, then their order in
+// Records puts the entries into arrival order: time, then events before calls, then their order in
 // the world; the offset is the place in that order (as in `tollstream bill`).
-func (w world) records() []batch.Record {
+func (w World) Records() []batch.Record {
 	list := make([]batch.Record, len(w.entries))
 	for i, e := range w.entries {
 		list[i] = batch.Record{Kind: batch.EventRecord, Value: e.bytes(),
-			Arrival: billing.Arrival{Appended: e.arrives, Topic: eventTopic}}
+			Arrival: billing.Arrival{Appended: e.arrives, Topic: EventTopic}}
 		if e.call {
-			list[i].Kind, list[i].Arrival.Topic = batch.CallRecord, callTopic
+			list[i].Kind, list[i].Arrival.Topic = batch.CallRecord, CallTopic
 		}
 	}
 	slices.SortStableFunc(list, func(a, b batch.Record) int {
@@ -76,7 +76,8 @@ func (e *entry) bytes() []byte {
 	return value
 }
 
-func naiveRecords(records []batch.Record) []naive.Record {
+// NaiveRecords gives records to the naive biller.
+func NaiveRecords(records []batch.Record) []naive.Record {
 	list := make([]naive.Record, len(records))
 	for i, r := range records {
 		list[i] = naive.Record{IsCall: r.Kind == batch.CallRecord, Value: r.Value,
@@ -162,7 +163,7 @@ type gen struct {
 	mains    []string
 	packages []delivered
 	events   int
-	world    world
+	world    World
 }
 
 // delivered is what refunds need to know of a package.
@@ -171,7 +172,8 @@ type delivered struct {
 	at          billing.Instant
 }
 
-func newWorld(cat *catalog.Catalog, seed uint64) world {
+// NewWorld draws the world of a seed.
+func NewWorld(cat *catalog.Catalog, seed uint64) World {
 	g := &gen{Rand: rand.New(rand.NewPCG(seed, 20261121)), cat: cat}
 	day, err := billing.ParseDay(pick(g, anchors...))
 	if err != nil {
@@ -260,14 +262,14 @@ func (g *gen) finish() {
 		last = max(last, e.arrives)
 	}
 	month := billing.DayOf(last, g.cat.Settings.Zone).Month()
-	g.world.until = g.zoneDay((month + 1).FirstDay()) + 8*billing.Hour
+	g.world.Until = g.zoneDay((month + 1).FirstDay()) + 8*billing.Hour
 	switch g.IntN(6) {
 	case 0:
-		g.world.until = g.zoneDay(g.base+billing.Day(g.IntN(g.span))) + 8*billing.Hour
+		g.world.Until = g.zoneDay(g.base+billing.Day(g.IntN(g.span))) + 8*billing.Hour
 	case 1:
-		g.world.until = last
+		g.world.Until = last
 	case 2:
-		g.world.until = g.instant()
+		g.world.Until = g.instant()
 	}
 	g.Shuffle(len(g.world.entries), func(i, j int) {
 		list := g.world.entries
