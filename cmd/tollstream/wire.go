@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/catalog"
-	"tollstream/pipeline/decode"
 	"tollstream/pipeline/ingest"
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/observe"
@@ -115,17 +114,13 @@ func openStore(
 
 func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
 	c := &cfg.ClickHouse
-	dims := make([]string, len(cat.Dimensions))
-	for i := range cat.Dimensions {
-		dims[i] = cat.Dimensions[i].Name
-	}
 	return clickhouse.Options{
 		Addr: c.Addr, Database: c.Database, User: c.User, Password: string(c.Password),
 		Protocol: c.Protocol, TLS: c.TLS.Enabled, CAFile: c.TLS.CAFile,
 		CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, ServerName: c.TLS.ServerName,
 		Compression: c.Compression, DialTimeout: c.DialTimeout,
-		InsertRowsMax: c.InsertRowsMax, Dims: dims, Events: decode.NewEvents(cat),
-	}
+		InsertRowsMax: c.InsertRowsMax,
+	}.For(cat)
 }
 
 func (s *system) connectKafka(ctx context.Context) error {

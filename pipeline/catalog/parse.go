@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -16,8 +17,10 @@ import (
 )
 
 const (
-	formatVersion   = 1
-	catalogBytesMax = 4 << 20 // a thousand times the FaceID catalogue's needs is not a catalogue
+	formatVersion = 1
+	// catalogBytesMax lets a file fit in a Kafka record of the usual size, quoted as JSON. Ten times
+	// the FaceID catalogue's needs is not a catalogue.
+	catalogBytesMax = 512 << 10
 	firstDay        = billing.Day(math.MinInt32)
 	lastDay         = billing.Day(math.MaxInt32)
 	noTag           = "none" // what a rule says where a call has no tag
@@ -27,7 +30,10 @@ const (
 // file is reported at once: the error is Faults, one line each, by position.
 func Parse(name string, data []byte) (*Catalog, error) {
 	if len(data) > catalogBytesMax {
-		return nil, Faults{{name, 1, 1, "the file is over 4 MiB", "drop what is not used"}}
+		return nil, Faults{{name, 1, 1, "the file is over 512 KiB", "drop what is not used"}}
+	}
+	if !utf8.Valid(data) {
+		return nil, Faults{{name, 1, 1, "the file is not UTF-8", "save it as UTF-8"}}
 	}
 	r, root := OpenYAML(name, data)
 	if root == nil {

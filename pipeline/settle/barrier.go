@@ -24,13 +24,16 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 		if err != nil {
 			return "", err
 		}
-		if first, ok := all[m.At]; ok {
+		if first, ok := all[m.Day]; ok {
 			decided = first
 			return "", nil
 		}
 		barriers, waitsFor, err := l.barriers(ctx, m)
 		if err != nil || waitsFor != "" {
 			return waitsFor, err
+		}
+		if err := l.Publisher.KeepCatalog(ctx, l.Catalog); err != nil {
+			return "", err
 		}
 		decided, err = l.Publisher.Decide(ctx, &stored.Settlement{
 			Day: m.Day, ClosedAt: m.At, CatalogDigest: l.Catalog.Digest,
@@ -42,13 +45,10 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 	if err != nil {
 		return nil, err
 	}
-	if decided.CatalogDigest != l.Catalog.Digest {
-		return nil, fmt.Errorf("closing of %s is decided with catalogue %s (%.12s), and this "+
-			"process has %s (%.12s); start it with that catalogue: %w", m.Day,
-			decided.CatalogVersion, decided.CatalogDigest, l.Catalog.Version, l.Catalog.Digest,
-			errHalt)
-	}
 	return decided, l.insist(ctx, what, func(ctx context.Context) error {
+		if err := l.judgeBy(ctx, decided); err != nil {
+			return err
+		}
 		return l.Store.WriteSettlement(ctx, decided, nil)
 	})
 }
@@ -147,13 +147,13 @@ func (l *Loop) missedBy(at billing.Arrival) closing.Moment {
 	for i := len(l.history) - 1; i >= 0; i-- {
 		for _, b := range l.history[i].Barriers {
 			if b.Topic == at.Topic && b.Partition == at.Partition && b.High <= at.Offset {
-				return closing.MomentOf(l.Catalog, l.history[i].Day)
+				return closing.MomentOf(l.cat, l.history[i].Day)
 			}
 		}
 	}
-	last := closing.LastMomentBy(l.Catalog, at.Appended)
+	last := closing.LastMomentBy(l.cat, at.Appended)
 	if len(l.history) > 0 && last.Day >= l.history[0].Day {
-		return closing.MomentOf(l.Catalog, l.history[0].Day-1)
+		return closing.MomentOf(l.cat, l.history[0].Day-1)
 	}
 	return last
 }

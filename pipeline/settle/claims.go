@@ -30,7 +30,7 @@ func (c *closer) findLosers(ctx context.Context, w Window) error {
 		}
 		// A winner whose day is still open makes the call wait: its other copies are not taken
 		// either, and whether they are duplicates is said when the winner is taken.
-		waits := billing.DayOf(copies[win].Record.OccurredAt, c.loop.Catalog.Settings.Zone) >
+		waits := billing.DayOf(copies[win].Record.OccurredAt, c.loop.cat.Settings.Zone) >
 			c.moment.Day
 		conflicts := claim.Conflicts(copies, win)
 		for i := range copies {
@@ -80,7 +80,7 @@ func (c *closer) findReversed(ctx context.Context) error {
 
 // judge judges a copy by this closing's catalogue.
 func (c *closer) judge(call *stored.Call) claim.Copy {
-	return claim.Judge(c.loop.Catalog, c.loop.registry, &call.CallRecord)
+	return claim.Judge(c.loop.cat, c.loop.registry, &call.CallRecord)
 }
 
 // take judges an account's candidates and keeps those that count, in the order in which they are

@@ -52,7 +52,7 @@ func (l *Loop) fold(
 			rest = append(rest, *ev)
 			continue
 		}
-		decisions = append(decisions, l.registry.Admit(l.Catalog, ev.AccountEvent)...)
+		decisions = append(decisions, l.registry.Admit(l.cat, ev.AccountEvent)...)
 	}
 	return decisions, rest
 }
@@ -67,7 +67,7 @@ func (c *closer) run(ctx context.Context) error {
 		}
 	}
 	w := Window{Settlement: c.settlement, Moment: c.moment,
-		DayEnd: (c.moment.Day + 1).Start(c.loop.Catalog.Settings.Zone), NewAccounts: c.newAccounts(),
+		DayEnd: (c.moment.Day + 1).Start(c.loop.cat.Settings.Zone), NewAccounts: c.newAccounts(),
 		First: len(c.loop.history) == 0}
 	if err := c.loop.Store.SaveRoutes(ctx, c.moment.At, c.routes()); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 	next, err := calls.Next()
 	for len(active) > 0 {
 		n := min(len(active), chunkAccountsMax)
-		chunk := Chunk{Moment: c.moment, Zone: c.loop.Catalog.Settings.Zone}
+		chunk := Chunk{Moment: c.moment, Zone: c.loop.cat.Settings.Zone}
 		states, loadErr := c.loop.Store.States(ctx, active[:n], c.moment.At)
 		if loadErr != nil {
 			return loadErr
@@ -215,7 +215,7 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 
 // closeOne closes one account and adds what came of it to the chunk.
 func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.Call) error {
-	cat := c.loop.Catalog
+	cat := c.loop.cat
 	account, err := c.account(id, state)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
@@ -253,10 +253,10 @@ func (c *closer) account(id string, state []byte) (*closing.Account, error) {
 	}
 	for _, d := range c.accepted[id] {
 		if d.Event.Type == billing.AccountOpened {
-			account = closing.Open(c.loop.Catalog, d.Event)
+			account = closing.Open(c.loop.cat, d.Event)
 			continue
 		}
-		account.Apply(c.loop.Catalog, d.Event, c.loop.missedBy(d.Event.Arrival))
+		account.Apply(c.loop.cat, d.Event, c.loop.missedBy(d.Event.Arrival))
 	}
 	if account == nil {
 		return nil, fmt.Errorf("account %s is known and has no stored state", id)

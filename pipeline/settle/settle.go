@@ -44,7 +44,12 @@ type Log interface {
 // Publisher writes the output topics.
 type Publisher interface {
 	Decide(ctx context.Context, s *stored.Settlement) (*stored.Settlement, error)
-	Settlements(ctx context.Context) (map[billing.Instant]*stored.Settlement, error)
+	// Settlements gives what is decided, by the day that closes.
+	Settlements(ctx context.Context) (map[billing.Day]*stored.Settlement, error)
+	// KeepCatalog appends a catalogue's file to the settlements, unless it is there.
+	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
+	// CatalogFile gives the file of a catalogue that is kept there, nil where it is not.
+	CatalogFile(ctx context.Context, digest string) ([]byte, error)
 	PublishBills(ctx context.Context, bills []*billing.Bill) error
 	PublishStatus(ctx context.Context, list []billing.StatusChange) error
 }
@@ -54,9 +59,9 @@ type Options struct {
 	Log       Log
 	Publisher Publisher
 	Store     Store
-	Catalog   *catalog.Catalog
-	Calls     []string // call topics
-	Events    string   // the topic of account events
+	Catalog   *catalog.Catalog // decides; closings that are decided keep theirs
+	Calls     []string         // call topics
+	Events    string           // the topic of account events
 	// Simulated says that record times are the producers' (files, demo, tests). A closing is then
 	// due when every partition has a record of its time or later, or when Until says that the log
 	// is complete up to it; else it is due when the clock says so.
@@ -78,6 +83,7 @@ type Options struct {
 // Loop closes moment after moment.
 type Loop struct {
 	Options
+	cat      *catalog.Catalog // judges the closing at hand
 	registry *accounts.Registry
 	history  []stored.Settlement // closings done, in order
 	folded   roster.Position     // where the account events go on that are not folded yet
@@ -87,7 +93,7 @@ type Loop struct {
 
 // New makes the loop.
 func New(o Options) *Loop {
-	return &Loop{Options: o, registry: accounts.New(), folded: roster.Position{}}
+	return &Loop{Options: o}
 }
 
 // Run closes until the context ends, or until there is nothing left to close (Until).
@@ -111,32 +117,18 @@ func (l *Loop) Run(ctx context.Context) error {
 		if err := l.complete(ctx, s); err != nil {
 			return err
 		}
-		if err := l.close(ctx, m, s); err != nil {
+		if err := l.close(ctx, closing.MomentOf(l.cat, s.Day), s); err != nil {
 			return err
 		}
 	}
 }
 
 // recover reads which closings are done and folds the account events that they saw.
-func (l *Loop) recover(ctx context.Context) error {
-	if err := l.Store.KeepCatalog(ctx, l.Catalog); err != nil {
+func (l *Loop) recover(ctx context.Context) (err error) {
+	if l.history, err = l.Store.ClosedSettlements(ctx); err != nil {
 		return err
 	}
-	done, err := l.Store.ClosedSettlements(ctx)
-	if err != nil {
-		return err
-	}
-	l.history, l.registry = nil, accounts.New()
-	l.folded = roster.Position{}
-	events, err := l.Store.AccountEvents(ctx, l.folded)
-	if err != nil {
-		return err
-	}
-	for i := range done {
-		_, events = l.fold(&done[i], events)
-		l.history = append(l.history, done[i])
-	}
-	return nil
+	return l.use(ctx, l.Catalog)
 }
 
 // next is the moment after the last closing that is done, or the first one.

@@ -19,6 +19,8 @@ type Store interface {
 	ClosedSettlements(ctx context.Context) ([]stored.Settlement, error)
 	// WriteSettlement records a closing as decided, or with books as done.
 	WriteSettlement(ctx context.Context, s *stored.Settlement, books *Books) error
+	// For gives the same store with the dimensions and the events of a catalogue.
+	For(cat *catalog.Catalog) Store
 	// KeepCatalog keeps a catalogue by its digest (B26).
 	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
 	// OldestAppended gives the append time of the oldest record stored.

@@ -13,6 +13,7 @@ import (
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
 
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/decode"
 )
 
@@ -64,6 +65,15 @@ type Options struct {
 
 // databaseName keeps the name of the database out of every need for quoting.
 var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+
+// For gives the options with the dimensions and the events of a catalogue.
+func (o Options) For(cat *catalog.Catalog) Options {
+	o.Dims, o.Events = make([]string, len(cat.Dimensions)), decode.NewEvents(cat)
+	for i := range cat.Dimensions {
+		o.Dims[i] = cat.Dimensions[i].Name
+	}
+	return o
+}
 
 func (o Options) withDefaults() Options {
 	o.Database = cmp.Or(o.Database, DatabaseDefault)

@@ -48,6 +48,14 @@ func (s *Store) WriteSettlement(
 	})
 }
 
+// For implements settle.Store. The connections are shared; the first store closes them.
+func (s *Store) For(cat *catalog.Catalog) settle.Store { return s.Using(cat) }
+
+// Using is For, as a Store.
+func (s *Store) Using(cat *catalog.Catalog) *Store {
+	return &Store{options: s.options.For(cat), conn: s.conn, tables: map[string]tableColumns{}}
+}
+
 // KeepCatalog implements settle.Store: every catalogue that judged something is kept by its digest.
 func (s *Store) KeepCatalog(ctx context.Context, cat *catalog.Catalog) error {
 	return s.insert(ctx, "catalogs", []column{

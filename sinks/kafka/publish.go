@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -34,19 +33,15 @@ type Log interface {
 // Publisher writes to the output topics.
 type Publisher struct {
 	producer Producer
-	log      Log
 	topics   Topics
 	zone     *time.Location
 
-	mu      sync.Mutex
-	read    int64                                  // next offset of the settlements topic
-	decided map[billing.Instant]*stored.Settlement // the first record of each closing read so far
+	settled *Settled
 }
 
 // New makes a publisher; zone is the one in which times are written.
 func New(p Producer, log Log, t Topics, zone *time.Location) *Publisher {
-	return &Publisher{producer: p, log: log, topics: t, zone: zone,
-		decided: map[billing.Instant]*stored.Settlement{}}
+	return &Publisher{producer: p, topics: t, zone: zone, settled: NewSettled(log, t.Settlements)}
 }
 
 // PublishQuarantined writes records as they came, with where they stood and why they are here as

@@ -4,16 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/stored"
 )
 
-// settlementRecord is the wire form of a settlement.
-type settlementRecord struct {
+// Kinds of records on the settlements topic. A closing's record has none.
+const (
+	kindClosing = ""
+	kindCatalog = "catalog"
+)
+
+// closingRecord is the wire form of a settlement.
+type closingRecord struct {
 	ClosedAt       string           `json:"closed_at"`
 	Day            string           `json:"day"`
 	CatalogDigest  string           `json:"catalog_digest"`
@@ -31,25 +37,54 @@ func (p *Publisher) Decide(
 	if err != nil {
 		return nil, err
 	}
-	if first, ok := decided[s.ClosedAt]; ok {
+	if first, ok := decided[s.Day]; ok {
 		return first, nil
 	}
-	record := kafkalog.Outgoing{
-		Topic: p.topics.Settlements, Fixed: true, Key: []byte(s.ClosedAt.In(p.zone)),
-		Value: p.settlementJSON(s),
-	}
-	if err := p.send(ctx, p.topics.Settlements, []kafkalog.Outgoing{record}); err != nil {
+	if err := p.settle(ctx, s.ClosedAt.In(p.zone), p.settlementJSON(s)); err != nil {
 		return nil, err
 	}
 	if decided, err = p.Settlements(ctx); err != nil {
 		return nil, err
 	}
-	first, ok := decided[s.ClosedAt]
+	first, ok := decided[s.Day]
 	if !ok {
 		return nil, fmt.Errorf("the settlement of %s was appended to %s and is not there; "+
 			"check the topic's retention", s.ClosedAt.In(p.zone), p.topics.Settlements)
 	}
 	return first, nil
+}
+
+// KeepCatalog appends a catalogue's file to the settlements topic, unless it is there. Two
+// processes may do so at once; the records say the same.
+func (p *Publisher) KeepCatalog(ctx context.Context, cat *catalog.Catalog) error {
+	if file, err := p.CatalogFile(ctx, cat.Digest); err != nil || file != nil {
+		return err
+	}
+	return p.settle(ctx, cat.Digest, canonical.JSON(canonical.Object{
+		"kind": kindCatalog, "digest": cat.Digest, "product": cat.Product,
+		"version": cat.Version, "file": string(cat.File),
+	}))
+}
+
+// Settlements gives the first record of each closing on the settlements topic, by the day that
+// closes.
+func (p *Publisher) Settlements(
+	ctx context.Context,
+) (map[billing.Day]*stored.Settlement, error) {
+	return p.settled.Settlements(ctx)
+}
+
+// CatalogFile gives the file of a catalogue that the settlements topic keeps, nil where it keeps
+// none.
+func (p *Publisher) CatalogFile(ctx context.Context, digest string) ([]byte, error) {
+	return p.settled.CatalogFile(ctx, digest)
+}
+
+// settle appends one record to the settlements topic, which has one partition.
+func (p *Publisher) settle(ctx context.Context, key string, value []byte) error {
+	return p.send(ctx, p.topics.Settlements, []kafkalog.Outgoing{
+		{Topic: p.topics.Settlements, Fixed: true, Key: []byte(key), Value: value},
+	})
 }
 
 func (p *Publisher) settlementJSON(s *stored.Settlement) []byte {
@@ -66,51 +101,8 @@ func (p *Publisher) settlementJSON(s *stored.Settlement) []byte {
 	})
 }
 
-// Settlements gives the first record of each closing on the settlements topic. What was read before
-// is kept: the topic only grows, and it is looked at again and again while a closing waits.
-func (p *Publisher) Settlements(
-	ctx context.Context,
-) (map[billing.Instant]*stored.Settlement, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	topic := p.topics.Settlements
-	start, end, _, err := p.log.Offsets(ctx, topic, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", topic, err)
-	}
-	for p.read = max(p.read, start); p.read < end; {
-		f, err := p.log.Fetch(ctx, topic, 0, p.read)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", topic, err)
-		}
-		if err := p.keepFirst(topic, &f); err != nil {
-			return nil, err
-		}
-		p.read = f.Next
-	}
-	return maps.Clone(p.decided), nil
-}
-
-// keepFirst takes in what was fetched; of several records for a closing the first one counts (B21).
-func (p *Publisher) keepFirst(topic string, f *kafkalog.Fetched) error {
-	for i := range f.Records {
-		r := &f.Records[i]
-		if r.Outcome != kafkalog.Data {
-			continue
-		}
-		s, err := parseSettlement(r.Value)
-		if err != nil {
-			return fmt.Errorf("%s offset %d is no settlement: %w", topic, r.Offset, err)
-		}
-		if p.decided[s.ClosedAt] == nil {
-			p.decided[s.ClosedAt] = s
-		}
-	}
-	return nil
-}
-
 func parseSettlement(value []byte) (*stored.Settlement, error) {
-	var r settlementRecord
+	var r closingRecord
 	if err := json.Unmarshal(value, &r); err != nil {
 		return nil, err
 	}

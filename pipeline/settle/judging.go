@@ -1,0 +1,74 @@
+package settle
+
+import (
+	"context"
+	"fmt"
+
+	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/closing"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
+)
+
+// judgeBy makes the catalogue of a closing the one that judges (B26). That is the process's own,
+// unless a process of another version decided the closing: one that runs beside this one, or that
+// was stopped for an upgrade before the closing was done.
+func (l *Loop) judgeBy(ctx context.Context, s *stored.Settlement) error {
+	if l.cat.Digest != s.CatalogDigest {
+		cat, err := l.catalogOf(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := l.use(ctx, cat); err != nil {
+			return err
+		}
+	}
+	if m := closing.MomentOf(l.cat, s.Day); m.At != s.ClosedAt {
+		return fmt.Errorf("%w: closing of %s is decided for %s, and its catalogue closes that day "+
+			"at %s; the settlement record or the catalogue was changed", errHalt, s.Day, s.ClosedAt,
+			m.At)
+	}
+	return nil
+}
+
+func (l *Loop) catalogOf(
+	ctx context.Context, s *stored.Settlement,
+) (*catalog.Catalog, error) {
+	if l.Catalog.Digest == s.CatalogDigest {
+		return l.Catalog, nil
+	}
+	file, err := l.Publisher.CatalogFile(ctx, s.CatalogDigest)
+	if err != nil {
+		return nil, err
+	}
+	if file == nil {
+		return nil, fmt.Errorf("%w: closing of %s is decided with catalogue %s (%.12s), whose file "+
+			"is not kept with it, and this process has %s (%.12s); start it with that catalogue",
+			errHalt, s.Day, s.CatalogVersion, s.CatalogDigest, l.Catalog.Version, l.Catalog.Digest)
+	}
+	cat, err := catalog.Parse(fmt.Sprintf("catalogue %.12s", s.CatalogDigest), file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: closing of %s: this program does not take the catalogue with "+
+			"which it is decided; start the version that does: %w", errHalt, s.Day, err)
+	}
+	return cat, nil
+}
+
+// use folds the account events that the closings before saw, by a catalogue: what it says of an
+// event can make who is who another.
+func (l *Loop) use(ctx context.Context, cat *catalog.Catalog) error {
+	l.Store = l.Store.For(cat)
+	if err := l.Store.KeepCatalog(ctx, cat); err != nil {
+		return err
+	}
+	events, err := l.Store.AccountEvents(ctx, roster.Position{})
+	if err != nil {
+		return err
+	}
+	l.cat, l.registry, l.folded = cat, accounts.New(), roster.Position{}
+	for i := range l.history {
+		_, events = l.fold(&l.history[i], events)
+	}
+	return nil
+}
