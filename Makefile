@@ -1,5 +1,6 @@
 # tollstream. `make` lists the targets. Everything they need is installed by name, pinned:
-# Go modules (go.sum), the embedded ClickHouse (deploy/embedded/package-lock.json).
+# Go modules (go.sum), the embedded ClickHouse (deploy/embedded/package-lock.json), the Apache Kafka
+# of test-kafka (deploy/apachekafka/pom.xml, libs.sha256).
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -7,7 +8,9 @@ SHELL       := /bin/bash
 
 PROGRAM  := build/tollstream
 ENGINE   := deploy/embedded/node_modules/.package-lock.json
-GO_FILES := $(shell find cmd pipeline sinks schemas deploy -name node_modules -prune -o -type f -print)
+APACHE   := deploy/apachekafka
+BROKER   := $(APACHE)/target/clock/.installed
+GO_FILES := $(shell find cmd pipeline sinks schemas deploy \( -name node_modules -o -name target \) -prune -o -type f -print)
 # The race detector needs a C compiler; the tests run without it where there is none.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # Libchdb cannot live in a process with the race detector, and CGO is not needed otherwise.
@@ -25,6 +28,11 @@ test: $(ENGINE) ## All tests: unit, stories, golden, fuzz seeds, end to end (wit
 	go vet ./...
 	TOLLSTREAM_REQUIRE_EMBEDDED=1 go test $(RACE) -timeout 30m ./...
 
+.PHONY: test-kafka
+test-kafka: $(ENGINE) $(BROKER) ## The tests that need a real Apache Kafka; wants Maven and a JDK, 17 or later
+	TOLLSTREAM_REQUIRE_EMBEDDED=1 TOLLSTREAM_TEST_APACHE_KAFKA=$(CURDIR)/$(APACHE)/target \
+		go test -count=1 -p 1 -timeout 20m -run Apache ./$(APACHE) ./pipeline/kafkalog ./cmd/tollstream
+
 .PHONY: build
 build: $(PROGRAM) ## Build the one binary into build/
 
@@ -36,9 +44,18 @@ $(ENGINE): deploy/embedded/package.json deploy/embedded/package-lock.json
 	npm ci --prefix deploy/embedded --no-audit --no-fund
 	@touch $@
 
+# Every jar has to be the one that libs.sha256 names, and there may be no other.
+$(BROKER): $(shell find $(APACHE)/clock -name '*.java') $(APACHE)/pom.xml $(APACHE)/libs.sha256
+	@command -v mvn >/dev/null && command -v javac >/dev/null || { echo "test-kafka needs Maven and a JDK, 17 or later; on Debian: apt-get install maven default-jdk-headless"; exit 1; }
+	rm -rf $(APACHE)/target
+	mvn --batch-mode --quiet --strict-checksums --file $(APACHE)/pom.xml dependency:copy-dependencies
+	cd $(APACHE)/target/libs && sha256sum *.jar | diff ../../libs.sha256 -
+	javac --release 17 -cp '$(APACHE)/target/libs/*' -d $(dir $@) $(filter %.java,$^)
+	@touch $@
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l cmd pipeline sinks schemas deploy/embedded/*.go)" || { gofmt -l cmd pipeline sinks schemas deploy/embedded/*.go; exit 1; }
+	@test -z "$$(gofmt -l $(filter %.go,$(GO_FILES)))" || { gofmt -l $(filter %.go,$(GO_FILES)); exit 1; }
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
 
@@ -79,4 +96,4 @@ down: ## Stop the containers; the data stays in their volumes
 
 .PHONY: clean
 clean: ## Remove what was built and installed here
-	rm -rf build deploy/embedded/node_modules
+	rm -rf build deploy/embedded/node_modules $(APACHE)/target

@@ -12,13 +12,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"tollstream/deploy/internal/child"
 )
 
 // HiddenVerb is the argument that has the project's own binary act as the ClickHouse server.
@@ -62,7 +63,7 @@ type ClickHouse struct {
 	command *exec.Cmd
 	stdin   io.Closer // the child ends when this closes, as it does when this process dies
 	address string
-	exited  chan struct{}
+	exited  <-chan struct{}
 	once    sync.Once
 }
 
@@ -85,7 +86,7 @@ func StartClickHouse(ctx context.Context, options ClickHouseOptions) (*ClickHous
 	}
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
-	c := &ClickHouse{options: options, exited: make(chan struct{})}
+	c := &ClickHouse{options: options}
 	firstLine, err := c.spawn(dir)
 	if err != nil {
 		return nil, fmt.Errorf("start ClickHouse: %w", err)
@@ -97,12 +98,10 @@ func StartClickHouse(ctx context.Context, options ClickHouseOptions) (*ClickHous
 	return c, nil
 }
 
-// spawn starts the child from a thread that stays until the child is gone: on Linux the signal for
-// the death of the parent is sent when the thread that forked dies, not when the process does.
+// spawn starts the child and gives its first line on stdout.
 func (c *ClickHouse) spawn(dir string) (<-chan string, error) {
 	c.command = exec.Command(c.options.Executable, c.options.Args...)
 	c.command.Stderr = c.options.LogWriter
-	c.command.SysProcAttr = childAttributes()
 	c.command.Env = append(os.Environ(), childListen+"="+c.options.Listen, childDataDir+"="+dir,
 		childLibrary+"="+c.options.Library, childUser+"="+c.options.User,
 		childPassword+"="+c.options.Password)
@@ -115,27 +114,14 @@ func (c *ClickHouse) spawn(dir string) (<-chan string, error) {
 		return nil, err
 	}
 	c.stdin = stdin
-	started, firstLine := make(chan error), make(chan string, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := c.command.Start(); err != nil {
-			started <- err
-			return
-		}
-		started <- nil
+	firstLine := make(chan string, 1)
+	c.exited, err = child.Start(c.command, func() {
 		lines := bufio.NewReader(stdout)
 		line, _ := lines.ReadString('\n')
 		firstLine <- strings.TrimSpace(line)
 		_, _ = io.Copy(io.Discard, lines)
-		_ = c.command.Wait()
-		close(c.exited)
-	}()
-	if err := <-started; err != nil {
-		close(c.exited)
-		return nil, err
-	}
-	return firstLine, nil
+	})
+	return firstLine, err
 }
 
 // await waits for the child's first line and then for its first answer.

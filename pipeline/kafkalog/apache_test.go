@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,11 +12,24 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"tollstream/deploy/apachekafka"
 )
 
-// apacheEnv names the brokers of a throw-away Apache Kafka cluster. What kfake cannot show is
-// tested there: the append time, real compaction, the broker's own list of aborted transactions.
-const apacheEnv = "KAFKALOG_APACHE_BROKERS"
+// TestApache shows what kfake cannot: the append time, real compaction, the broker's own list of
+// aborted transactions. It needs a real broker: make test-kafka.
+func TestApache(t *testing.T) {
+	broker := apachekafka.ForTest(t, apachekafka.Options{
+		Settings: map[string]string{"log.cleaner.backoff.ms": "200"}})
+	for name, test := range map[string]func(*testing.T, *apachekafka.Broker){
+		"AppendTime":       testAppendTime,
+		"Transactions":     testTransactions,
+		"DeletedAndGroups": testDeletedRecordsAndGroups,
+		"Compaction":       testCompaction,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, broker) })
+	}
+}
 
 type apache struct {
 	brokers []string
@@ -25,13 +37,11 @@ type apache struct {
 	topic   string
 }
 
-func newApache(t *testing.T, spec TopicSpec) apache {
+// newApache makes a topic on the broker and a client for it.
+func newApache(t *testing.T, broker *apachekafka.Broker, spec TopicSpec) apache {
 	t.Helper()
-	if os.Getenv(apacheEnv) == "" {
-		t.Skip(apacheEnv + " names no brokers")
-	}
-	a := apache{brokers: strings.Split(os.Getenv(apacheEnv), ","),
-		topic: fmt.Sprintf("kafkalog-%d", time.Now().UnixNano())}
+	a := apache{brokers: []string{broker.Plaintext()}, topic: fmt.Sprintf("kafkalog-%s",
+		strings.ReplaceAll(t.Name(), "/", "-"))}
 	c, err := New(Options{Brokers: a.brokers, MaxWait: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +69,8 @@ func (a apache) producer(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	return p
 }
 
-func TestApacheAppendTime(t *testing.T) {
-	a := newApache(t, TopicSpec{TimestampType: LogAppendTime})
+func testAppendTime(t *testing.T, broker *apachekafka.Broker) {
+	a := newApache(t, broker, TopicSpec{TimestampType: LogAppendTime})
 	before := time.Now().Truncate(time.Millisecond)
 	for i, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(),
 		kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
@@ -94,8 +104,8 @@ func TestApacheAppendTime(t *testing.T) {
 	}
 }
 
-func TestApacheTransactions(t *testing.T) {
-	a := newApache(t, TopicSpec{TimestampType: LogAppendTime})
+func testTransactions(t *testing.T, broker *apachekafka.Broker) {
+	a := newApache(t, broker, TopicSpec{TimestampType: LogAppendTime})
 	ctx := context.Background()
 	txn := func(id string) *kgo.Client { return a.producer(t, kgo.TransactionalID(a.topic+id)) }
 	good, bad, plain := txn("good"), txn("bad"), a.producer(t)
@@ -141,8 +151,8 @@ func TestApacheTransactions(t *testing.T) {
 	}
 }
 
-func TestApacheDeletedRecordsAndGroups(t *testing.T) {
-	a := newApache(t, TopicSpec{Partitions: 2})
+func testDeletedRecordsAndGroups(t *testing.T, broker *apachekafka.Broker) {
+	a := newApache(t, broker, TopicSpec{Partitions: 2})
 	p, err := NewProducer(ProducerOptions{Brokers: a.brokers, Compression: kafka.Snappy})
 	if err != nil {
 		t.Fatal(err)
@@ -190,8 +200,8 @@ func TestApacheDeletedRecordsAndGroups(t *testing.T) {
 	}
 }
 
-func TestApacheCompaction(t *testing.T) {
-	a := newApache(t, TopicSpec{CleanupPolicy: "compact", Config: map[string]string{
+func testCompaction(t *testing.T, broker *apachekafka.Broker) {
+	a := newApache(t, broker, TopicSpec{CleanupPolicy: "compact", Config: map[string]string{
 		"min.cleanable.dirty.ratio": "0.01", "segment.bytes": "1048576", "segment.ms": "100"}})
 	p := a.producer(t)
 	for i := range 30 {
@@ -213,7 +223,7 @@ func TestApacheCompaction(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Skip("the cleaner did not run")
+			t.Fatal("the cleaner did not run")
 		}
 	}
 }
