@@ -87,19 +87,25 @@ func TestRequeue(t *testing.T) {
 	}
 }
 
-// TestRequeueOfWhatTheCatalogueLearnt requeues a call that had no tag when it was read, long after
-// closings have ceased to look at it, with a catalogue that has the tag. It is billed as late, and
-// the bill is what the stored records make.
+// TestRequeueOfWhatTheCatalogueLearnt requeues a call that had no tag and a package of an unknown
+// tag when they were read, long after closings have ceased to look at the call, with a catalogue
+// that has the tag. The package acts and pays for the call, and the bill is what the stored records
+// make.
 func TestRequeueOfWhatTheCatalogueLearnt(t *testing.T) {
 	w := newTestWorld(t, t.TempDir())
 	file := strings.ReplaceAll(string(w.cat.File), "- {cohorts: all, tag: idcard}",
 		"- {cohorts: all, tag: none}")
+	file = strings.Replace(file, "spellings: [身份信息核验], ", "", 1)
 	path := filepath.Join(t.TempDir(), "before.yaml")
 	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	topics := &w.cfg.Kafka.Topics
 	w.send(t, topics.AccountEvents, opened1001, "2023-02-01T00:00:00+08:00")
+	w.send(t, topics.AccountEvents, `{"event_id":"e2","type":"package.delivered",`+
+		`"account_id":"1001","effective_at":"2023-02-01T09:00:00+08:00","package_id":"p",`+
+		`"tag":"身份信息核验","kind":"paid","quota":1000,"price":"300",`+
+		`"delivered_at":"2023-02-01T09:00:00+08:00"}`, "2023-02-01T09:00:00+08:00")
 	w.send(t, topics.Calls[0], `{"call_id":"c1","account_id":"1001","action":"IdCardVerification",`+
 		`"occurred_at":"2023-02-01T10:00:00+08:00","result_code":"0"}`, "2023-02-01T10:00:01+08:00")
 	w.cfg.Settle.FirstClosing = billing.DateOf(2023, 2, 1)
@@ -111,17 +117,20 @@ func TestRequeueOfWhatTheCatalogueLearnt(t *testing.T) {
 		t.Fatalf("billed before it was requeued: %s", bills)
 	}
 	status, got, stderr := w.command(t, "quarantine", "requeue", "--account", "1001")
-	if status != exitDone || !strings.HasPrefix(got, "requeued 1 records\n") {
+	if status != exitDone || !strings.HasPrefix(got, "requeued 2 records\n") {
 		t.Fatalf("requeue: %d, %q, %q", status, got, stderr)
 	}
 	w.runUntil(t, instant(t, "2023-02-08T08:00:00+08:00"))
 	bills := string(w.bills(t))
 	if !strings.Contains(bills, `"bill_id":"1001/2023-02-07"`) ||
-		!strings.Contains(bills, `"kind":"late_usage"`) {
+		!strings.Contains(bills, `"kind":"covered","line_no":1,"package_id":"p"`) ||
+		!strings.Contains(bills, `"balance_before":"-300.00"`) {
 		t.Errorf("bills after it was requeued: %q", bills)
 	}
-	if left := w.quarantined(t, w.openedStore(t), billing.NoBillingTag); len(left) != 0 {
-		t.Errorf("in quarantine: %v", left)
+	for _, reason := range []billing.Reason{billing.NoBillingTag, billing.UnknownTag} {
+		if left := w.quarantined(t, w.openedStore(t), reason); len(left) != 0 {
+			t.Errorf("in quarantine: %v", left)
+		}
 	}
 	status, got, stderr = w.command(t, "bills", "verify", "--all")
 	if status != exitDone || got != "1001/2023-02-07  ok\n1 bills verified: 1 ok, 0 differ\n" {

@@ -122,7 +122,7 @@ func Run(
 		b.Add(&records[n])
 		n++
 	}
-	return b.finish(until), nil
+	return b.Finish(until), nil
 }
 
 // Add takes in one record. Its effect on bills waits for the next closing.
@@ -353,8 +353,9 @@ func (b *Biller) keep(r *closing.Result) {
 	}
 }
 
-// finish adds the outlook of the statuses and lists what is in quarantine.
-func (b *Biller) finish(until billing.Instant) *Output {
+// Finish gives what came out, with the outlook of the statuses up to an instant and with what is in
+// quarantine. The biller is not used afterwards.
+func (b *Biller) Finish(until billing.Instant) *Output {
 	for _, id := range b.ids {
 		b.out.Status = append(b.out.Status,
 			b.accounts[id].Outlook(until, b.cat.Settings.SuspendAfter)...)
@@ -364,7 +365,9 @@ func (b *Biller) finish(until billing.Instant) *Output {
 			cmp.Compare(x.AccountID, y.AccountID))
 	})
 	for _, p := range b.pool { // sorted below
-		b.leftOver(p)
+		for _, c := range p.copies {
+			b.leave(c)
+		}
 	}
 	for _, c := range b.stale {
 		delete(b.refused, c.Arrival)
@@ -385,15 +388,11 @@ func (b *Biller) finish(until billing.Instant) *Output {
 	return &b.out
 }
 
-// leftOver sorts the copies of a call that no closing took into quarantine and waiting.
-func (b *Biller) leftOver(p *pooled) {
-	copies := b.judge(p.copies)
-	for i := range copies {
-		at := copies[i].Record.Arrival
-		if copies[i].Refusal != nil {
-			b.refused[at] = *copies[i].Refusal
-		} else {
-			b.books(at).Waiting++
-		}
+// leave sorts a copy of a call that no closing took into quarantine or waiting.
+func (b *Biller) leave(c *billing.CallRecord) {
+	if refusal := claim.Judge(b.cat, b.registry, c).Refusal; refusal != nil {
+		b.refused[c.Arrival] = *refusal
+	} else {
+		b.books(c.Arrival).Waiting++
 	}
 }

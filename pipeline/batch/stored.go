@@ -3,10 +3,10 @@ package batch
 import (
 	"slices"
 
-	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
+	"tollstream/pipeline/decode"
 )
 
 // AddCall takes in a call that was decoded before, as a store keeps it. Its bytes are not known, so
@@ -33,16 +33,18 @@ func (b *Biller) TakeBills() []*billing.Bill {
 }
 
 // UseCatalog goes on with another catalogue (B26), as the stream does when it starts again with
-// one: who is who is folded anew from the events so far, accounts stay as they are. Copies of known
-// accounts that were appended before oldest are forgotten, because the closings to come would no
-// longer look at them.
-func (b *Biller) UseCatalog(
-	cat *catalog.Catalog, events []billing.AccountEvent, oldest billing.Instant,
-) {
+// one. What was decided stays: events that the catalogue before refused are refused, accounts are
+// as they are, and copies of known accounts that were appended before oldest stay as they were
+// judged, because the closings to come would no longer look at them.
+func (b *Biller) UseCatalog(cat *catalog.Catalog, oldest billing.Instant) {
 	for id, p := range b.pool { // each call on its own; their order does not matter
 		p.copies = slices.DeleteFunc(p.copies, func(c *billing.CallRecord) bool {
 			_, known := b.registry.Main(c.AccountID)
-			return known && c.Arrival.Appended < oldest
+			if !known || c.Arrival.Appended >= oldest {
+				return false
+			}
+			b.leave(c)
+			return true
 		})
 		if len(p.copies) == 0 {
 			delete(b.pool, id)
@@ -51,10 +53,7 @@ func (b *Biller) UseCatalog(
 			c.Dims = moved(c.Dims, b.cat.Dimensions, cat.Dimensions)
 		}
 	}
-	b.cat, b.registry = cat, accounts.New()
-	for i := range events {
-		b.registry.Admit(cat, events[i])
-	}
+	b.cat, b.calls, b.events = cat, decode.NewCalls(cat), decode.NewEvents(cat)
 }
 
 // moved puts a call's dimensions into the order of another catalogue's list.

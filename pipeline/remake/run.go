@@ -16,7 +16,6 @@ type run struct {
 	closings *Closings
 	biller   *batch.Biller
 	cat      *catalog.Catalog
-	events   []billing.AccountEvent
 	mine     map[string]bool // the accounts whose bills are asked for
 	bills    map[string]Bill
 }
@@ -39,7 +38,7 @@ func (r *run) close(ctx context.Context, k int, records seen) error {
 		r.biller = batch.New(cat)
 	case r.cat != cat:
 		oldest := billing.InstantOf(m.At.Time().Add(-r.closings.window))
-		r.biller.UseCatalog(cat, r.events, oldest)
+		r.biller.UseCatalog(cat, oldest)
 	}
 	r.cat = cat
 	if err := r.add(k, records); err != nil {
@@ -65,7 +64,6 @@ func (r *run) add(k int, records seen) error {
 		if refusal != nil {
 			return fmt.Errorf("the stored event at %s no longer decodes: %w", e.Arrival.Place(), refusal)
 		}
-		r.events = append(r.events, ev)
 		r.biller.AddEvent(ev, func(at billing.Arrival) closing.Moment {
 			return r.closings.missedBy(r.cat, k, at)
 		})

@@ -10,6 +10,7 @@ import (
 
 	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/stored"
 )
@@ -38,10 +39,10 @@ type Totals struct {
 	Accounts, Bills, Calls, Free, Covered, Postpaid, Uncovered, UnknownCodes int64
 }
 
-// fold takes in the account events below a closing's barriers, in arrival order. It gives back the
-// decisions, and the events that are beyond the barriers.
+// fold takes in the account events below a closing's barriers, in arrival order, by that closing's
+// catalogue. It gives back the decisions, and the events that are beyond the barriers.
 func (l *Loop) fold(
-	s *stored.Settlement, events []stored.Event,
+	cat *catalog.Catalog, s *stored.Settlement, events []stored.Event,
 ) (decisions []accounts.Decision, rest []stored.Event) {
 	for _, b := range s.Barriers {
 		l.folded[billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()] = b.High
@@ -52,7 +53,7 @@ func (l *Loop) fold(
 			rest = append(rest, *ev)
 			continue
 		}
-		decisions = append(decisions, l.registry.Admit(l.cat, ev.AccountEvent)...)
+		decisions = append(decisions, l.registry.Admit(cat, ev.AccountEvent)...)
 	}
 	return decisions, rest
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
-	"tollstream/pipeline/roster"
 	"tollstream/pipeline/stored"
 )
 
@@ -55,20 +53,8 @@ func (l *Loop) catalogOf(
 	return cat, nil
 }
 
-// use folds the account events that the closings before saw, by a catalogue: what it says of an
-// event can make who is who another.
+// use lets a catalogue judge from here on. What closings before decided about events stays.
 func (l *Loop) use(ctx context.Context, cat *catalog.Catalog) error {
-	l.Store = l.Store.For(cat)
-	if err := l.Store.KeepCatalog(ctx, cat); err != nil {
-		return err
-	}
-	events, err := l.Store.AccountEvents(ctx, roster.Position{})
-	if err != nil {
-		return err
-	}
-	l.cat, l.registry, l.folded = cat, accounts.New(), roster.Position{}
-	for i := range l.history {
-		_, events = l.fold(&l.history[i], events)
-	}
-	return nil
+	l.cat, l.Store = cat, l.Store.For(cat)
+	return l.Store.KeepCatalog(ctx, cat)
 }

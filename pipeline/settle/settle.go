@@ -123,12 +123,32 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// recover reads which closings are done and folds the account events that they saw.
+// recover reads which closings are done and folds the account events that they saw, each closing's
+// by its own catalogue: an event that was refused then would otherwise pass for a duplicate of
+// itself when it is requeued after the catalogue has learnt its tag (B26).
 func (l *Loop) recover(ctx context.Context) (err error) {
 	if l.history, err = l.Store.ClosedSettlements(ctx); err != nil {
 		return err
 	}
-	return l.use(ctx, l.Catalog)
+	if err := l.use(ctx, l.Catalog); err != nil {
+		return err
+	}
+	l.registry, l.folded = accounts.New(), roster.Position{}
+	events, err := l.Store.AccountEvents(ctx, l.folded)
+	if err != nil {
+		return err
+	}
+	cat := l.Catalog
+	for i := range l.history {
+		s := &l.history[i]
+		if cat.Digest != s.CatalogDigest {
+			if cat, err = l.catalogOf(ctx, s); err != nil {
+				return err
+			}
+		}
+		_, events = l.fold(cat, s, events)
+	}
+	return nil
 }
 
 // next is the moment after the last closing that is done, or the first one.
@@ -207,7 +227,7 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 		return err
 	}
 	run := closer{loop: l, moment: m, settlement: s}
-	run.decisions, _ = l.fold(s, events)                             // 3
+	run.decisions, _ = l.fold(l.cat, s, events)                      // 3
 	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4 to 7
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
