@@ -98,10 +98,12 @@ type Sweep struct {
 // Barrier is the end, exclusive, of what a closing sees of one partition. Its JSON is the one of
 // the settlements topic and of the table of settlements.
 type Barrier struct {
-	Topic     string `json:"topic"`
+	Topic     string `json:"topic"` // of the log: Epoch.Log
 	Partition int32  `json:"partition"`
 	Low       int64  `json:"low"` // the barrier before, or where the log began
 	High      int64  `json:"high"`
+	// TopicID tells the topic from another of the same name; "" where it is not known.
+	TopicID string `json:"topic_id,omitempty"`
 }
 
 // Settlement is the record of one closing: what it saw and by what it judged (B21, B26).
@@ -111,6 +113,7 @@ type Settlement struct {
 	CatalogDigest  string
 	CatalogVersion string
 	RuleVersion    int
+	ClusterID      string // "" in records of before it was kept
 	Barriers       []Barrier
 }
 

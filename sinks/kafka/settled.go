@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"tollstream/pipeline/billing"
@@ -24,12 +25,14 @@ type Settled struct {
 	next     int64                              // offset
 	closings map[billing.Day]*stored.Settlement // the first record of each closing
 	catalogs map[string][]byte                  // by the digest that the bytes give
+	gaps     []stored.Gap
+	epochs   stored.Epochs
 }
 
 // NewSettled reads the topic when it is first asked.
 func NewSettled(log Log, topic string) *Settled {
 	return &Settled{log: log, topic: topic, closings: map[billing.Day]*stored.Settlement{},
-		catalogs: map[string][]byte{}}
+		catalogs: map[string][]byte{}, epochs: stored.Epochs{}}
 }
 
 // Settlements gives the first record of each closing, by the day that closes (B21).
@@ -42,6 +45,22 @@ func (s *Settled) Settlements(
 		return nil, err
 	}
 	return maps.Clone(s.closings), nil
+}
+
+// Gaps gives the accepted gaps that count, in the order in which they were accepted.
+func (s *Settled) Gaps(ctx context.Context) ([]stored.Gap, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.readOn(ctx)
+	return slices.Clone(s.gaps), err
+}
+
+// Epochs gives the epochs of topics that count.
+func (s *Settled) Epochs(ctx context.Context) (stored.Epochs, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.readOn(ctx)
+	return maps.Clone(s.epochs), err
 }
 
 // CatalogFile gives the file of a catalogue that is kept on the topic, nil where there is none.
@@ -101,6 +120,18 @@ func (s *Settled) take(value []byte) error {
 	case kindCatalog:
 		sum := sha256.Sum256([]byte(r.File))
 		s.catalogs[hex.EncodeToString(sum[:])] = []byte(r.File)
+	case kindGap:
+		gap, err := parseGap(value)
+		if err != nil {
+			return fmt.Errorf("it is no accepted gap: %w", err)
+		}
+		s.gaps = stored.AddGap(s.gaps, gap)
+	case kindEpoch:
+		epoch, err := parseEpoch(value)
+		if err != nil {
+			return fmt.Errorf("it is no epoch: %w", err)
+		}
+		s.epochs.Add(epoch)
 	default:
 		return fmt.Errorf("a record of kind %q is not known to this version; start the newer one "+
 			"that wrote it", r.Kind)

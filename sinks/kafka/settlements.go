@@ -16,6 +16,8 @@ import (
 const (
 	kindClosing = ""
 	kindCatalog = "catalog"
+	kindGap     = "accepted_gap"
+	kindEpoch   = "epoch"
 )
 
 // closingRecord is the wire form of a settlement.
@@ -25,6 +27,7 @@ type closingRecord struct {
 	CatalogDigest  string           `json:"catalog_digest"`
 	CatalogVersion string           `json:"catalog_version"`
 	RuleVersion    int              `json:"rule_version"`
+	ClusterID      string           `json:"cluster_id"`
 	Barriers       []stored.Barrier `json:"barriers"`
 }
 
@@ -90,14 +93,13 @@ func (p *Publisher) settle(ctx context.Context, key string, value []byte) error 
 func (p *Publisher) settlementJSON(s *stored.Settlement) []byte {
 	barriers := make([]any, len(s.Barriers))
 	for i, b := range s.Barriers {
-		barriers[i] = canonical.Object{
-			"topic": b.Topic, "partition": int64(b.Partition), "low": b.Low, "high": b.High,
-		}
+		barriers[i] = canonical.Object{"topic": b.Topic, "partition": int64(b.Partition),
+			"low": b.Low, "high": b.High, "topic_id": b.TopicID}
 	}
 	return canonical.JSON(canonical.Object{
 		"closed_at": s.ClosedAt.In(p.zone), "day": s.Day.String(),
 		"catalog_digest": s.CatalogDigest, "catalog_version": s.CatalogVersion,
-		"rule_version": s.RuleVersion, "barriers": barriers,
+		"rule_version": s.RuleVersion, "cluster_id": s.ClusterID, "barriers": barriers,
 	})
 }
 
@@ -116,6 +118,7 @@ func parseSettlement(value []byte) (*stored.Settlement, error) {
 	}
 	return &stored.Settlement{
 		Day: day, ClosedAt: closedAt, CatalogDigest: r.CatalogDigest,
-		CatalogVersion: r.CatalogVersion, RuleVersion: r.RuleVersion, Barriers: r.Barriers,
+		CatalogVersion: r.CatalogVersion, RuleVersion: r.RuleVersion, ClusterID: r.ClusterID,
+		Barriers: r.Barriers,
 	}, nil
 }

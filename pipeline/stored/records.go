@@ -1,0 +1,83 @@
+package stored
+
+import (
+	"strconv"
+	"strings"
+
+	"tollstream/pipeline/billing"
+)
+
+// Gap is a run of offsets, From included and To not, that is lost for ever and that a person
+// accepted as lost (B21). Whatever comes to stand there later counts nowhere: closings, books and a
+// rebuild pass over it.
+type Gap struct {
+	Topic      string // of the log, as barriers name it
+	Partition  int32
+	From, To   int64
+	Reason, By string
+	AcceptedAt billing.Instant // wall clock; nothing is decided by it
+}
+
+// Epoch is one life of a topic: until it is deleted and created again, or moved to another cluster.
+// Offsets of two epochs have nothing to do with each other.
+type Epoch struct {
+	Topic      string // Kafka's name
+	Number     int    // from 1
+	ClusterID  string
+	TopicID    string // "" where brokers do not tell (before Apache Kafka 3.1)
+	Reason, By string
+	DeclaredAt billing.Instant // wall clock; nothing is decided by it
+}
+
+// epochMark parts a topic's name from the number of its epoch; no topic's name can hold it.
+const epochMark = "#"
+
+// Log names the epoch's records wherever a topic is stored: the topic's own name for the first
+// epoch, topic#2 for the second. So an offset of a new epoch never meets one of an old epoch.
+func (e *Epoch) Log() string {
+	if e.Number <= 1 {
+		return e.Topic
+	}
+	return e.Topic + epochMark + strconv.Itoa(e.Number)
+}
+
+// TopicOf is Kafka's name of the topic that a log is an epoch of.
+func TopicOf(log string) string {
+	topic, _, _ := strings.Cut(log, epochMark)
+	return topic
+}
+
+// AddGap takes in an accepted gap, unless it overlaps one before: the first word counts (B21).
+func AddGap(list []Gap, g Gap) []Gap {
+	for i := range list {
+		if list[i].Overlaps(g) {
+			return list
+		}
+	}
+	return append(list, g)
+}
+
+// Overlaps tells whether two gaps have an offset in common.
+func (g Gap) Overlaps(other Gap) bool {
+	return g.Topic == other.Topic && g.Partition == other.Partition &&
+		g.From < other.To && other.From < g.To
+}
+
+// Epochs are those of each topic, in the order of their numbers.
+type Epochs map[string][]Epoch
+
+// Add takes in a new epoch, unless it does not follow on the topic's last one: the first word on a
+// number counts (B21).
+func (all Epochs) Add(e Epoch) {
+	if e.Number == len(all[e.Topic])+1 {
+		all[e.Topic] = append(all[e.Topic], e)
+	}
+}
+
+// Last is the epoch that a topic is in; Number is 0 where none is recorded.
+func (all Epochs) Last(topic string) Epoch {
+	if n := len(all[topic]); n > 0 {
+		return all[topic][n-1]
+	}
+	return Epoch{Topic: topic}
+}
