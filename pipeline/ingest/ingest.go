@@ -44,9 +44,12 @@ type Group interface {
 	Run(ctx context.Context, fn func(context.Context, *kafkalog.Generation) error) error
 }
 
-// Store takes batches. Write returns nil only when every row is acknowledged.
+// Store takes batches. WriteBatch returns nil only when every row is acknowledged.
 type Store interface {
 	WriteBatch(ctx context.Context, batch *stored.Batch) error
+	// FirstMissing gives the first offset in [from, below) of a partition that is not stored, and
+	// below where there is none. What closings that are done have seen is not looked at again.
+	FirstMissing(ctx context.Context, topic string, partition int32, from, below int64) (int64, error)
 }
 
 // Quarantine publishes quarantined records on the topic billing.quarantine.
@@ -149,7 +152,8 @@ func ignoreEnd(ctx context.Context, err error) error {
 }
 
 // start gives the first positions: a little behind the commit, which costs nothing under set
-// semantics and heals what a power loss took after an acknowledgement.
+// semantics and heals what a power loss took after an acknowledgement. The commit tells what was
+// read, into whatever database; where this one lacks something before it, reading begins there.
 func (l *Loop) start(
 	ctx context.Context, assigned []kafkalog.Assignment,
 ) ([]kafkalog.Position, error) {
@@ -165,7 +169,11 @@ func (l *Loop) start(
 				return nil, &kafkalog.OffsetOutOfRange{Topic: a.Topic, Partition: a.Partition,
 					Requested: a.Offset, LogStart: first}
 			}
-			at = max(first, a.Offset-l.Rewind)
+			missing, err := l.Store.FirstMissing(ctx, a.Topic, int32(a.Partition), first, a.Offset)
+			if err != nil {
+				return nil, err
+			}
+			at = max(first, min(missing, a.Offset-l.Rewind))
 		}
 		positions = append(positions,
 			kafkalog.Position{Topic: a.Topic, Partition: a.Partition, Offset: at})

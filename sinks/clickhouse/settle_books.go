@@ -30,26 +30,27 @@ func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Boo
 	return books, nil
 }
 
-// resolveWaiting takes out of quarantine the copies that waited for their account: those that this
-// closing took, and those whose call was taken as another copy.
+// resolveWaiting takes out of quarantine the copies that waited, for their account or for a tag,
+// and that this closing took, and those that waited for their account and whose call was taken as
+// another copy.
 func (s *Store) resolveWaiting(ctx context.Context, at billing.Instant) error {
 	const rows = `INSERT INTO quarantined_records (topic, partition, offset, appended_at, key, value,
 			headers, reason, detail, account_id, call_or_event_id, resolved, version)
 		SELECT topic, partition, offset, appended_at, key, value, headers, reason, detail,
 			account_id, call_or_event_id, ?, ?
 		FROM quarantined_records FINAL
-		WHERE resolved = '' AND reason = 'unknown_account'
-			AND account_id IN (SELECT account_id FROM account_routes) AND `
+		WHERE resolved = '' AND account_id IN (SELECT account_id FROM account_routes) AND `
 	const waited = `id_hash IN (SELECT xxHash64(call_or_event_id) FROM quarantined_records
-		WHERE reason = 'unknown_account')`
+		WHERE reason IN ('unknown_account', 'no_billing_tag'))`
 	err := s.exec(ctx, "resolve calls that waited", rows+`(topic, partition, offset) IN (
 			SELECT topic, partition, offset FROM taken_calls WHERE closed_at = ? AND `+waited+`)`,
 		stored.ResolvedTaken, uint64(at), at.Time())
 	if err != nil {
 		return err
 	}
-	return s.exec(ctx, "resolve copies that waited", rows+`call_or_event_id IN (
-			SELECT call_id FROM taken_calls WHERE closed_at <= ? AND `+waited+`)`,
+	return s.exec(ctx, "resolve copies that waited", rows+`reason = 'unknown_account'
+			AND call_or_event_id IN (SELECT call_id FROM taken_calls
+				WHERE closed_at <= ? AND `+waited+`)`,
 		stored.ResolvedDuplicate, uint64(at), at.Time())
 }
 

@@ -208,6 +208,29 @@ func (s *Store) AccountsDue(ctx context.Context, at billing.Instant) ([]string, 
 		at.Time(), at.Time())
 }
 
+// FirstMissing implements ingest.Store.
+func (s *Store) FirstMissing(
+	ctx context.Context, topic string, partition int32, from, below int64,
+) (int64, error) {
+	done, err := s.ClosedSettlements(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if n := len(done); n > 0 {
+		for _, b := range done[n-1].Barriers {
+			if b.Topic == topic && b.Partition == partition {
+				from = max(from, b.High)
+			}
+		}
+	}
+	missing, err := s.Missing(ctx,
+		stored.Barrier{Topic: topic, Partition: partition, Low: from, High: below})
+	if err != nil || len(missing) == 0 {
+		return below, err
+	}
+	return missing[0].From, nil
+}
+
 // Missing implements settle.Store: the gaps between the offsets stored in [low, high).
 func (s *Store) Missing(ctx context.Context, b stored.Barrier) ([]settle.Range, error) {
 	if b.High <= b.Low {
