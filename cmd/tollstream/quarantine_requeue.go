@@ -17,9 +17,6 @@ import (
 	"tollstream/sinks/clickhouse"
 )
 
-// requeuedFrom is the header that says where a record stood before it was sent again.
-const requeuedFrom = "requeued-from"
-
 // requeueTogether is how many records are sent and marked at once. A crash repeats at most these.
 const requeueTogether = 500
 
@@ -196,13 +193,23 @@ func sendAgain(
 			return fmt.Errorf("requeue: %d of %d records were sent and marked, run it again for the "+
 				"rest: %w", done, len(records), err)
 		}
-		if err := s.ResolveRequeued(ctx, chunk); err != nil {
+		if err := s.ResolveRequeued(ctx, requeued(chunk)); err != nil {
 			return fmt.Errorf("requeue: %d records were sent and are not marked, running it again "+
 				"sends them again, which is harmless: %w", len(chunk), err)
 		}
 		done += len(chunk)
 	}
 	return nil
+}
+
+func requeued(records []stored.Quarantined) []stored.Requeued {
+	out := make([]stored.Requeued, len(records))
+	for i := range records {
+		r := &records[i]
+		out[i] = stored.Requeued{Topic: r.Arrival.Topic, Partition: r.Arrival.Partition,
+			Offset: r.Arrival.Offset, ValueHash: stored.ValueHash(r.Value)}
+	}
+	return out
 }
 
 // outgoing is a quarantined record as it is sent again: to its old partition, so that it keeps its
@@ -214,12 +221,12 @@ func outgoing(r *stored.Quarantined, at time.Time) kafkalog.Outgoing {
 		o.Key = r.Key
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
-		if name != requeuedFrom { // of an earlier time; that row of the quarantine has it
+		if name != stored.RequeuedFrom { // of an earlier time; that row of the quarantine has it
 			o.Headers = append(o.Headers, kafkalog.Header{Key: name, Value: []byte(r.Headers[name])})
 		}
 	}
 	o.Headers = append(o.Headers,
-		kafkalog.Header{Key: requeuedFrom, Value: []byte(r.Arrival.Place())})
+		kafkalog.Header{Key: stored.RequeuedFrom, Value: []byte(r.Arrival.Place())})
 	return o
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/stored"
 	"tollstream/sinks/clickhouse"
 )
 
@@ -175,7 +176,7 @@ func (w *testWorld) checkRequeued(t *testing.T, topic, value string, when time.T
 	for _, h := range r.Headers {
 		headers[h.Key] = string(h.Value)
 	}
-	if len(headers) != 2 || headers["trace"] != "7" || headers[requeuedFrom] != topic+"/0/0" {
+	if len(headers) != 2 || headers["trace"] != "7" || headers[stored.RequeuedFrom] != topic+"/0/0" {
 		t.Errorf("headers %v", headers)
 	}
 }

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 
 	"tollstream/pipeline/billing"
@@ -49,6 +51,7 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 		out.Events = append(out.Events, p.Events...)
 		out.Quarantined = append(out.Quarantined, p.Quarantined...)
 		out.Deliveries = append(out.Deliveries, p.Deliveries...)
+		out.Requeued = append(out.Requeued, p.Requeued...)
 	}
 	for _, hole := range f.Compacted {
 		for offset := hole.From; offset < hole.To; offset++ {
@@ -76,6 +79,27 @@ func (b *builder) addRecord(out *stored.Batch, f *kafkalog.Fetched, r *kafkalog.
 		b.addCall(out, r, &d)
 	}
 	out.Deliveries = append(out.Deliveries, d)
+	if d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined {
+		out.Requeued = append(out.Requeued, requeued(r)...)
+	}
+}
+
+// requeued says where a record stood before it was sent again out of the quarantine. A header that
+// nobody of ours wrote says nothing.
+func requeued(r *kafkalog.Record) []stored.Requeued {
+	for _, h := range r.Headers {
+		place := strings.Split(string(h.Value), "/")
+		if h.Key != stored.RequeuedFrom || len(place) != 3 {
+			continue
+		}
+		partition, err := strconv.ParseInt(place[1], 10, 32)
+		offset, fault := strconv.ParseInt(place[2], 10, 64)
+		if err == nil && fault == nil {
+			return []stored.Requeued{{Topic: place[0], Partition: int32(partition), Offset: offset,
+				ValueHash: stored.ValueHash(r.Value)}}
+		}
+	}
+	return nil
 }
 
 func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {

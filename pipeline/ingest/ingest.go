@@ -247,17 +247,10 @@ func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 
 // effects are the numbered steps of the package comment.
 func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) error {
-	batch := l.builder.build(r.fetched) // 1
-	if err := l.enrich(ctx, batch); err != nil {
+	batch, err := l.write(ctx, r.fetched) // 1, 2
+	if err != nil {
 		return err
 	}
-	started := time.Now()
-	if err := l.retry(ctx, "write to ClickHouse", func() error { // 2
-		return l.Store.WriteBatch(ctx, batch)
-	}); err != nil {
-		return err
-	}
-	l.Metrics.Inserted(len(batch.Deliveries), time.Since(started))
 	if len(batch.Quarantined) > 0 {
 		if err := l.retry(ctx, "publish quarantined records", func() error { // 3
 			return l.Quarantine.PublishQuarantined(ctx, batch.Quarantined)
@@ -277,6 +270,22 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 		r.fetched[i].Release() // the batch is stored; nothing holds its bytes any more
 	}
 	return nil
+}
+
+// write makes the rows of what was fetched and stores them.
+func (l *Loop) write(ctx context.Context, fetched []kafkalog.Fetched) (*stored.Batch, error) {
+	batch := l.builder.build(fetched)
+	if err := l.enrich(ctx, batch); err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	if err := l.retry(ctx, "write to ClickHouse", func() error {
+		return l.Store.WriteBatch(ctx, batch)
+	}); err != nil {
+		return nil, err
+	}
+	l.Metrics.Inserted(len(batch.Deliveries), time.Since(started))
+	return batch, nil
 }
 
 // enrich makes known the account events that were stored, then the batch's own, and then adds to

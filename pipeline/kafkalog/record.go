@@ -1,6 +1,10 @@
 package kafkalog
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Outcome says what became of an offset in the log.
 type Outcome uint8
@@ -96,6 +100,21 @@ type Fetched struct {
 	HighWatermark, LastStable, LogStart int64
 
 	memory *memory
+}
+
+// CutAt takes away what stands at or after an offset, as if the fetch had ended there.
+func (f *Fetched) CutAt(end int64) {
+	if f.Next <= end {
+		return
+	}
+	f.Next = end
+	n, _ := slices.BinarySearchFunc(f.Records, end,
+		func(r Record, end int64) int { return cmp.Compare(r.Offset, end) })
+	f.Records = f.Records[:n]
+	f.Compacted = slices.DeleteFunc(f.Compacted, func(r Range) bool { return r.From >= end })
+	if n := len(f.Compacted); n > 0 {
+		f.Compacted[n-1].To = min(f.Compacted[n-1].To, end)
+	}
 }
 
 // count is what len(Records) and Compacted together cover.

@@ -18,6 +18,7 @@ type Batch struct {
 	Events      []Event
 	Quarantined []Quarantined
 	Deliveries  []Delivery
+	Requeued    []Requeued // not stored with it
 }
 
 // Call is a delivered copy of a call with what was known about it on arrival. The enrichment is
@@ -71,6 +72,19 @@ type Quarantined struct {
 	Version    uint64 // the highest counts
 }
 
+// RequeuedFrom is the header of a record that was sent again out of the quarantine. It says where
+// the record stood before, as billing.Arrival.Place writes it.
+const RequeuedFrom = "requeued-from"
+
+// Requeued is a record of the quarantine that was sent again: where it stood, and the hash of its
+// bytes, which are those of the new record.
+type Requeued struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	ValueHash uint64
+}
+
 // Outcomes of a delivery.
 const (
 	DeliveredData        = "data"
@@ -120,3 +134,6 @@ type Settlement struct {
 // IDHash is the hash by which tables of ids are ordered: xxHash64, as ClickHouse computes it. It
 // finds rows quickly and proves nothing: two ids may share one, so the id itself is compared too.
 func IDHash(id string) uint64 { return xxhash.Sum64String(id) }
+
+// ValueHash is the same hash of a record's bytes.
+func ValueHash(value []byte) uint64 { return xxhash.Sum64(value) }

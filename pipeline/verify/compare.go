@@ -3,12 +3,8 @@ package verify
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
@@ -72,77 +68,12 @@ func difference(m remake.Bill, k *stored.Bill) string {
 	return ""
 }
 
-// firstDifference compares two bills in canonical JSON field by field, lines first.
+// firstDifference names the first field in which two bills in canonical JSON differ.
 func firstDifference(where string, have, want []byte) string {
-	h, err := fieldsOf(have)
+	fields, err := Differences(have, want)
 	if err != nil {
-		return fmt.Sprintf("%s: cannot be read: %v", where, err)
+		return where + ": " + err.Error()
 	}
-	w, err := fieldsOf(want)
-	if err != nil {
-		return fmt.Sprintf("%s: the recomputed bill cannot be read: %v", where, err)
-	}
-	names := map[string]bool{}
-	for _, fields := range []map[string]string{h, w} {
-		for name := range fields { // sorted below
-			names[name] = true
-		}
-	}
-	order := slices.Sorted(maps.Keys(names))
-	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
-	for _, name := range order {
-		if h[name] != w[name] {
-			return fmt.Sprintf("%s: %s: stored %s, recomputed %s", where, name,
-				shown(h[name]), shown(w[name]))
-		}
-	}
-	return where + ": the bytes differ, and no field does: it was written in another form"
-}
-
-// rank puts what tells most first: lines, then sums, and digests last, since any change moves them.
-func rank(name string) int {
-	switch {
-	case strings.HasPrefix(name, "line "):
-		number, _, _ := strings.Cut(name[len("line "):], ":")
-		n, _ := strconv.Atoi(number) // made by fieldsOf, so it is a number
-		return n
-	case name == "total":
-		return 1_000_000
-	case name == "digest":
-		return 1_000_002
-	}
-	return 1_000_001
-}
-
-// valueMax is how much of a value is shown; an explanation can be long.
-const valueMax = 160
-
-func shown(text string) string {
-	if r := []rune(text); len(r) > valueMax {
-		return string(r[:valueMax]) + "..."
-	}
-	return cmp.Or(text, "nothing")
-}
-
-// fieldsOf takes a bill's JSON apart: each field by its name, each line's as "line 2: amount".
-func fieldsOf(raw []byte) (map[string]string, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, err
-	}
-	var lines []map[string]json.RawMessage
-	if err := json.Unmarshal(fields["lines"], &lines); err != nil {
-		return nil, fmt.Errorf("lines: %w", err)
-	}
-	delete(fields, "lines")
-	out := map[string]string{}
-	for name, value := range fields { // into a map; the order does not matter
-		out[name] = string(value)
-	}
-	for i, line := range lines {
-		for name, value := range line { // into a map; the order does not matter
-			out[fmt.Sprintf("line %d: %s", i+1, name)] = string(value)
-		}
-	}
-	return out, nil
+	f := fields[0]
+	return fmt.Sprintf("%s: %s: stored %s, recomputed %s", where, f.Name, f.Have, f.Want)
 }

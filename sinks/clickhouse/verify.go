@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
@@ -180,20 +179,6 @@ func (s *Store) VerifiableAccounts(ctx context.Context) ([]AccountCalls, error) 
 		return err
 	})
 	return out, err
-}
-
-// requeuedVersion is higher than every version that a closing gives. A closing that looks at the
-// old copy again does not put its row back: the new record stands in quarantine for itself.
-const requeuedVersion = math.MaxInt64
-
-// ResolveRequeued takes records out of the quarantine that were sent again.
-func (s *Store) ResolveRequeued(ctx context.Context, records []stored.Quarantined) error {
-	rows := make([]stored.Quarantined, len(records))
-	for i, r := range records {
-		r.Resolved, r.Version = stored.ResolvedRequeued, requeuedVersion
-		rows[i] = r
-	}
-	return s.WriteBatch(ctx, &stored.Batch{Quarantined: rows})
 }
 
 var _ verify.Source = (*Store)(nil)
