@@ -9,6 +9,7 @@ package accounts
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"tollstream/pipeline/billing"
@@ -56,6 +57,20 @@ func New() *Registry {
 		closed:  map[string]billing.Day{},
 		waiting: map[string][]billing.AccountEvent{},
 	}
+}
+
+// Clone copies the registry, so that events can be admitted ahead of the closings that decide.
+func (r *Registry) Clone() *Registry {
+	c := &Registry{
+		opened: maps.Clone(r.opened), mains: maps.Clone(r.mains), events: maps.Clone(r.events),
+		packages: maps.Clone(r.packages), voided: maps.Clone(r.voided),
+		closed:  maps.Clone(r.closed),
+		waiting: make(map[string][]billing.AccountEvent, len(r.waiting)),
+	}
+	for id, list := range r.waiting { // a copy has no order
+		c.waiting[id] = slices.Clone(list)
+	}
+	return c
 }
 
 // Main resolves an id, of a main account or a sub-account, to its main account.

@@ -357,8 +357,8 @@ func (b *Biller) keep(r *closing.Result) {
 // quarantine. The biller is not used afterwards.
 func (b *Biller) Finish(until billing.Instant) *Output {
 	for _, id := range b.ids {
-		b.out.Status = append(b.out.Status,
-			b.accounts[id].Outlook(until, b.cat.Settings.SuspendAfter)...)
+		known, _ := b.accounts[id].Outlook(until, b.cat.Settings.SuspendAfter)
+		b.out.Status = append(b.out.Status, known...)
 	}
 	slices.SortStableFunc(b.out.Status, func(x, y billing.StatusChange) int {
 		return cmp.Or(cmp.Compare(x.EffectiveAt, y.EffectiveAt),

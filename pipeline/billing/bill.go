@@ -100,8 +100,14 @@ type StatusChange struct {
 	AccountID   string
 	Status      Status
 	EffectiveAt Instant
-	Balance     decimal.Decimal
+	Balance     decimal.Decimal // right after the change
 	Cause       string
+
+	// A provisional record was said between closings. Corrects names the one that it replaces, if
+	// any; Withdraws says that nothing happened at that instant after all.
+	Provisional bool
+	Corrects    string
+	Withdraws   bool
 }
 
 // LedgerEntry (分录) moves an amount between two books, so that every entry is balanced by its

@@ -59,12 +59,20 @@ func StepObjects(steps []billing.Step) []any {
 	return out
 }
 
-// Status is a status change as the contract's JSON.
+// Status is a status change as the contract's JSON. Only a record said between closings has the
+// fields provisional and corrects.
 func Status(s *billing.StatusChange, zone *time.Location) []byte {
-	return JSON(Object{
+	o := Object{
 		"event_id": s.EventID, "account_id": s.AccountID, "status": string(s.Status),
 		"effective_at": s.EffectiveAt.In(zone), "balance": Money(s.Balance), "cause": s.Cause,
-	})
+	}
+	if s.Provisional {
+		o["provisional"] = true
+	}
+	if s.Corrects != "" {
+		o["corrects"] = s.Corrects
+	}
+	return JSON(o)
 }
 
 // Money is an amount with the two places of CNY.

@@ -84,16 +84,12 @@ func (a *Account) become(s billing.Status, at billing.Instant, cause string) bil
 	}
 	a.Status = s
 	return billing.StatusChange{
-		EventID:   fmt.Sprintf("%s/status/%s/%s", a.ID, at, s),
-		AccountID: a.ID, Status: s, EffectiveAt: at, Balance: a.Settled, Cause: cause,
+		EventID: changeID(a.ID, at, s), AccountID: a.ID, Status: s, EffectiveAt: at,
+		Balance: a.Settled, Cause: cause,
 	}
 }
 
-// Outlook gives the status changes from FixedTo through an instant, as far as known now. They are
-// provisional: an event that arrives later can still change them (B24).
-func (a *Account) Outlook(through, suspendAfter billing.Instant) []billing.StatusChange {
-	copied := *a
-	copied.Moves = append([]Move(nil), a.Moves...)
-	copied.Suspensions = append([]Span(nil), a.Suspensions...)
-	return copied.advance(through+1, suspendAfter)
+// changeID is deterministic; one account takes one status at most once at one instant.
+func changeID(account string, at billing.Instant, s billing.Status) string {
+	return fmt.Sprintf("%s/status/%s/%s", account, at, s)
 }

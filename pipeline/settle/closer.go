@@ -125,9 +125,13 @@ func (c *closer) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.loop.Store.StatusOf(ctx, c.moment.At, together, func(s []billing.StatusChange) error {
+	err = c.loop.Store.StatusOf(ctx, c.moment.At, together, func(s []billing.StatusChange) error {
 		return c.loop.Publisher.PublishStatus(ctx, s)
 	})
+	if err != nil {
+		return err
+	}
+	return c.loop.Store.MarkSaid(ctx, c.moment.At)
 }
 
 // newAccounts are the ids, of main accounts and sub-accounts, that this closing learnt of. Calls of
@@ -187,6 +191,10 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 		if loadErr != nil {
 			return loadErr
 		}
+		said, loadErr := c.loop.Store.Said(ctx, active[:n], c.loop.closedAt(), c.loop.closedAt())
+		if loadErr != nil {
+			return loadErr
+		}
 		done := 0
 		for ; done < n && len(chunk.Taken) < chunkCallsMax; done++ {
 			id := active[done]
@@ -198,7 +206,7 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 			if err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
-			if err := c.closeOne(&chunk, id, states[id], mine); err != nil {
+			if err := c.closeOne(&chunk, known{id, states[id], said[id]}, mine); err != nil {
 				return err
 			}
 		}
@@ -214,13 +222,21 @@ func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) err
 	return nil
 }
 
+// known is what is stored of an account.
+type known struct {
+	id    string
+	state []byte
+	said  []billing.StatusChange
+}
+
 // closeOne closes one account and adds what came of it to the chunk.
-func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.Call) error {
-	cat := c.loop.cat
-	account, err := c.account(id, state)
+func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
+	cat, id := c.loop.cat, of.id
+	account, err := c.loop.account(cat, id, of.state, c.accepted[id])
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
+	corrections := c.corrections(account, of.said)
 	r, err := closing.Close(cat, account, c.moment, c.take(chunk, calls), c.reversed[id])
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
@@ -229,12 +245,13 @@ func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.
 	if err != nil {
 		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
 	}
+	at := c.moment.At
+	fresh, due := account.Restate(of.said, at, at, cat.Settings.SuspendAfter, c.trigger())
+	chunk.Said = append(append(chunk.Said, corrections...), fresh...)
 	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
 		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
-		DueAt: account.DueAt(cat, c.moment)})
+		DueAt: account.DueAt(cat, c.moment), StatusDue: due})
 	chunk.add(id, &r)
-	chunk.Provisional = append(chunk.Provisional,
-		account.Outlook(c.moment.At, cat.Settings.SuspendAfter)...)
 	for _, e := range r.Refused {
 		chunk.Requalified = append(chunk.Requalified,
 			Requalified{Arrival: e.Event.Arrival, Event: &e.Event, Refusal: &e.Refusal})
@@ -243,27 +260,22 @@ func (c *closer) closeOne(chunk *Chunk, id string, state []byte, calls []stored.
 	return nil
 }
 
-// account loads an account, or opens it, and applies the events that this closing learnt of.
-func (c *closer) account(id string, state []byte) (*closing.Account, error) {
-	var account *closing.Account
-	if state != nil {
-		account = &closing.Account{}
-		if err := json.Unmarshal(state, account); err != nil {
-			return nil, fmt.Errorf("stored state of account %s: %w", id, err)
-		}
+// corrections replace what was said since the last closing and does not come true. What does is
+// published as final.
+func (c *closer) corrections(
+	account *closing.Account, said []billing.StatusChange,
+) []billing.StatusChange {
+	if len(said) == 0 {
+		return nil
 	}
-	for _, d := range c.accepted[id] {
-		if d.Event.Type == billing.AccountOpened {
-			account = closing.Open(c.loop.cat, d.Event)
-			continue
-		}
-		account.Apply(c.loop.cat, d.Event, c.loop.missedBy(d.Event.Arrival))
-	}
-	if account == nil {
-		return nil, fmt.Errorf("account %s is known and has no stored state", id)
-	}
-	return account, nil
+	records, _ := account.Restate(said, c.loop.closedAt(), c.moment.At-1,
+		c.loop.cat.Settings.SuspendAfter, c.trigger())
+	return slices.DeleteFunc(records,
+		func(r billing.StatusChange) bool { return r.Corrects == "" })
 }
+
+// trigger names the closing as what brought news of a status.
+func (c *closer) trigger() string { return c.moment.Day.String() + "/closing" }
 
 // quarantineEvents records which events were refused, which wait, and which waited and act now.
 func (c *closer) quarantineEvents(ctx context.Context) error {

@@ -89,6 +89,9 @@ type Loop struct {
 	folded   roster.Position     // where the account events go on that are not folded yet
 	// notDueBefore is when the next closing is due; until then waiting for it is no trouble.
 	notDueBefore time.Time
+	// undone are the decisions that a closing under way has folded.
+	undone  []accounts.Decision
+	between *watch // what is said of statuses meanwhile; nil until the history is read
 }
 
 // New makes the loop.
@@ -101,12 +104,16 @@ func (l *Loop) Run(ctx context.Context) error {
 	if err := l.insist(ctx, "read the settlements", l.recover); err != nil {
 		return err
 	}
+	l.between = &watch{loop: l}
 	for {
 		m, err := l.next(ctx)
 		if err != nil {
 			return err
 		}
 		if l.Until != 0 && m.At > l.Until {
+			if err := l.insist(ctx, "say what follows the last closing", l.between.step); err != nil {
+				return err
+			}
 			l.Logger.Info("every closing is done", "until", l.Until.In(l.Catalog.Settings.Zone))
 			return nil
 		}
@@ -178,7 +185,8 @@ func (l *Loop) insist(ctx context.Context, what string, step func(context.Contex
 }
 
 // await looks again and again until there is nothing to wait for. Errors of the world are waited
-// out like anything else; a broken sum (errHalt) ends the closing at once.
+// out like anything else; a broken sum (errHalt) ends the closing at once. Meanwhile changes of
+// status are said as they come.
 func (l *Loop) await(
 	ctx context.Context, what string, look func(context.Context) (waitsFor string, err error),
 ) error {
@@ -205,6 +213,11 @@ func (l *Loop) await(
 			l.Progress.Waits(what + ": " + waitsFor)
 			l.Metrics.SettleWaits(what, l.Now().Sub(started))
 		}
+		if l.between != nil {
+			if err := l.between.step(ctx); err != nil {
+				l.Logger.Error("statuses are not said", "error", err)
+			}
+		}
 		select {
 		case <-time.After(l.Poll):
 		case <-ctx.Done():
@@ -226,12 +239,12 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 	}); err != nil {
 		return err
 	}
-	run := closer{loop: l, moment: m, settlement: s}
-	run.decisions, _ = l.fold(l.cat, s, events)                      // 3
+	l.undone, _ = l.fold(l.cat, s, events) // 3
+	run := closer{loop: l, moment: m, settlement: s, decisions: l.undone}
 	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4 to 7
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
-	l.history = append(l.history, *s)
+	l.history, l.undone = append(l.history, *s), nil
 	l.Metrics.ClosingDone(m.At.Time(), run.totals.Bills, l.Now().Sub(started))
 	l.Logger.Info("closed", "day", m.Day.String(), "bills", run.totals.Bills,
 		"calls", run.totals.Calls, "seconds", l.Now().Sub(started).Seconds())

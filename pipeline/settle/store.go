@@ -48,9 +48,23 @@ type Store interface {
 	// States gives the accounts as the last closing before a time left them.
 	States(ctx context.Context, ids []string, before billing.Instant) (map[string][]byte, error)
 
+	// Said gives what was said between closings of accounts' status for instants from since on and
+	// is not replaced yet; only records based on closings through base count.
+	Said(ctx context.Context, ids []string, since, base billing.Instant) (
+		map[string][]billing.StatusChange, error)
+	// WriteSaid keeps records that are about to be published, based on a closing.
+	WriteSaid(ctx context.Context, base billing.Instant, list []billing.StatusChange) error
+	// Unpublished gives records based on a closing of which it is not known that they were published.
+	Unpublished(ctx context.Context, base billing.Instant) ([]billing.StatusChange, error)
+	// MarkSaid notes that every record based on a closing was published.
+	MarkSaid(ctx context.Context, base billing.Instant) error
+	// StatusDue gives, of the accounts as a closing left them, when time changes a status next.
+	StatusDue(ctx context.Context, base billing.Instant) (map[string]billing.Instant, error)
+
 	WriteChunk(ctx context.Context, chunk *Chunk) error
 	Requalify(ctx context.Context, at billing.Instant, list []Requalified) error
-	// BillsOf and StatusOf give what a closing wrote, some together, in the order of the accounts.
+	// BillsOf and StatusOf give what a closing wrote, some together, in the order of the accounts;
+	// of an account first corrections, then what is final, then what is provisional.
 	BillsOf(ctx context.Context, at billing.Instant, together int,
 		each func([]*billing.Bill) error) error
 	StatusOf(ctx context.Context, at billing.Instant, together int,
@@ -103,6 +117,7 @@ type State struct {
 	InArrears bool
 	Pending   bool            // calls were taken that are not on a bill yet
 	DueAt     billing.Instant // when the next closing concerns it even without events and calls
+	StatusDue billing.Instant // when time changes its status next, after the closing
 }
 
 // Chunk is what a closing writes for some accounts.
@@ -113,7 +128,7 @@ type Chunk struct {
 	Bills       []*billing.Bill
 	Ledger      []billing.LedgerEntry
 	Status      []billing.StatusChange // final
-	Provisional []billing.StatusChange // at the close time itself; the next closing confirms them
+	Said        []billing.StatusChange // corrections, and what holds from the close time itself on
 	States      []State
 	Requalified []Requalified
 }

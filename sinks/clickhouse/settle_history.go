@@ -219,39 +219,3 @@ func (s *Store) BillsOf(
 	}
 	return each(bills)
 }
-
-// StatusOf implements settle.Store.
-func (s *Store) StatusOf(
-	ctx context.Context, at billing.Instant, together int,
-	each func([]billing.StatusChange) error,
-) error {
-	const doing = "read the status changes of a closing"
-	rows, err := s.conn.Query(ctx, `SELECT event_id, account_id, status, effective_at, balance, cause
-		FROM status_changes FINAL WHERE closed_at = ? ORDER BY account_id, effective_at, event_id`,
-		at.Time())
-	if err != nil {
-		return s.options.explain(doing, err)
-	}
-	defer rows.Close() //nolint:errcheck // only read
-	var list []billing.StatusChange
-	for rows.Next() {
-		var c billing.StatusChange
-		var status string
-		var effective time.Time
-		err := rows.Scan(&c.EventID, &c.AccountID, &status, &effective, &c.Balance, &c.Cause)
-		if err != nil {
-			return s.options.explain(doing, err)
-		}
-		c.Status, c.EffectiveAt = billing.Status(status), billing.InstantOf(effective)
-		if list = append(list, c); len(list) == together {
-			if err := each(list); err != nil {
-				return err
-			}
-			list = nil
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return s.options.explain(doing, err)
-	}
-	return each(list)
-}

@@ -227,26 +227,29 @@ func (s *Store) writeEntries(ctx context.Context, c *settle.Chunk) error {
 }
 
 func (s *Store) writeStatus(ctx context.Context, c *settle.Chunk) error {
-	all := slices.Concat(c.Status, c.Provisional)
-	n, final := len(all), len(c.Status)
-	// A closing's word is newer than every provisional one before it.
-	version := func(i int) uint64 {
-		if i < final {
-			return 2 * uint64(c.Moment.At)
-		}
-		return 2*uint64(c.Moment.At) - 1
+	all := c.Status
+	n := len(all)
+	err := s.insert(ctx, "status_changes", append(statusColumns(all),
+		column{"provisional", values(n, func(int) bool { return false })},
+		column{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+		// Rows written before said_status existed have versions of the same kind.
+		column{"version", values(n, func(int) uint64 { return 2 * uint64(c.Moment.At) })}))
+	if err != nil {
+		return err
 	}
-	return s.insert(ctx, "status_changes", []column{
+	return s.WriteSaid(ctx, c.Moment.At, c.Said)
+}
+
+func statusColumns(all []billing.StatusChange) []column {
+	n := len(all)
+	return []column{
 		{"event_id", values(n, func(i int) string { return all[i].EventID })},
 		{"account_id", values(n, func(i int) string { return all[i].AccountID })},
 		{"status", values(n, func(i int) string { return string(all[i].Status) })},
 		{"effective_at", instants(n, func(i int) billing.Instant { return all[i].EffectiveAt })},
 		{"balance", values(n, func(i int) decimal.Decimal { return all[i].Balance.Round(2) })},
 		{"cause", values(n, func(i int) string { return all[i].Cause })},
-		{"provisional", values(n, func(i int) bool { return i >= final })},
-		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
-		{"version", values(n, version)},
-	})
+	}
 }
 
 func (s *Store) writeRequalified(ctx context.Context, c *settle.Chunk) error {
@@ -257,6 +260,7 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 	st := c.States
 	n := len(st)
 	due := func(i int) billing.Instant { return min(st[i].DueAt, dueMax) }
+	statusDue := func(i int) billing.Instant { return min(st[i].StatusDue, dueMax) }
 	return s.insert(ctx, "account_states", []column{
 		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
@@ -264,6 +268,7 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 		{"in_arrears", values(n, func(i int) bool { return st[i].InArrears })},
 		{"pending", values(n, func(i int) bool { return st[i].Pending })},
 		{"next_due", instants(n, due)},
+		{"status_due", instants(n, statusDue)},
 	})
 }
 
