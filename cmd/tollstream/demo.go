@@ -269,7 +269,7 @@ func richest(bills []*billing.Bill, cycle billing.Cycle) *billing.Bill {
 		for i := range b.Lines {
 			kinds[b.Lines[i].Kind] = true
 			for _, step := range b.Lines[i].Explain {
-				if b.Lines[i].Quantity >= 1000 && strings.Contains(step.Text, ", from 1000 at ") {
+				if b.Lines[i].Quantity >= 1000 && strings.Contains(step.Text, ", 1000 to 9999 at ") {
 					tiered = 150
 				}
 			}

@@ -75,7 +75,7 @@ type Biller struct {
 	ids      []string // of accounts, sorted
 	pool     map[string]*pooled
 	taken    map[string]*takenCall
-	voids    map[string][]string        // by main account: call ids that usage.voided named since
+	voids    []billing.AccountEvent     // usage.voided since the last closing
 	stale    []*billing.CallRecord      // copies of taken calls whose account was unknown then
 	values   map[billing.Arrival][]byte // of records that are in quarantine or may come to be
 	refused  map[billing.Arrival]billing.Refusal
@@ -87,7 +87,7 @@ func New(cat *catalog.Catalog) *Biller {
 	return &Biller{
 		cat: cat, calls: decode.NewCalls(cat), events: decode.NewEvents(cat),
 		registry: accounts.New(), accounts: map[string]*closing.Account{},
-		pool: map[string]*pooled{}, taken: map[string]*takenCall{}, voids: map[string][]string{},
+		pool: map[string]*pooled{}, taken: map[string]*takenCall{},
 		values: map[billing.Arrival][]byte{}, refused: map[billing.Arrival]billing.Refusal{},
 		out: Output{Books: map[string]*Books{}},
 	}
@@ -197,7 +197,7 @@ func (b *Biller) decided(
 			return
 		}
 		if d.Event.Type == billing.UsageVoided {
-			b.voids[d.Event.AccountID] = append(b.voids[d.Event.AccountID], d.Event.CallIDs...)
+			b.voids = append(b.voids, d.Event)
 		}
 		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missedBy(at))
 	case accounts.Waiting:
@@ -255,15 +255,16 @@ func (b *Biller) Close(m closing.Moment) error {
 // taken and not reversed before (B27).
 func (b *Biller) reversals() map[string][]closing.Reversed {
 	out := map[string][]closing.Reversed{}
-	for main, ids := range b.voids { // each account is on its own
-		for _, id := range ids {
-			if t := b.taken[id]; t != nil && t.done && !t.reversed && t.main == main {
+	for i := range b.voids {
+		ev := &b.voids[i]
+		for _, id := range ev.CallIDs {
+			if t := b.taken[id]; t != nil && t.done && !t.reversed && t.main == ev.AccountID {
 				t.reversed = true
-				out[main] = append(out[main], t.Reversed)
+				out[t.main] = append(out[t.main], t.TakenBackBy(ev))
 			}
 		}
 	}
-	clear(b.voids)
+	b.voids = nil
 	return out
 }
 

@@ -79,6 +79,14 @@ func (c *Catalog) PriceListFor(cohort string, tag TagID, day billing.Day) (*Pric
 	return nil, false
 }
 
+// PriceListByID is the list of that id, nil where this catalogue has none.
+func (c *Catalog) PriceListByID(id string) *PriceList {
+	if i := slices.IndexFunc(c.Prices, func(p *PriceList) bool { return p.ID == id }); i >= 0 {
+		return c.Prices[i]
+	}
+	return nil
+}
+
 func (c *Catalog) priceList(cohort string, tag TagID, day billing.Day) *PriceList {
 	for _, p := range c.index.prices[priceKey{cohort, tag}] {
 		if dayOr(p.From, firstDay) <= day && day <= dayOr(p.Until, lastDay) {

@@ -51,8 +51,9 @@ type Package struct {
 	Delivered billing.Instant
 	First     billing.Day // covers calls of days [First, End), rule B8
 	End       billing.Day
-	Refunded  bool `json:",omitempty"`
-	OffList   bool `json:",omitempty"`
+	Since     billing.Day `json:",omitempty"` // the first closing that knew it closed this day (B11)
+	Refunded  bool        `json:",omitempty"`
+	OffList   bool        `json:",omitempty"`
 }
 
 // Contract is an agreed price for a tag on days [From, To); From is already moved to the first
@@ -62,13 +63,15 @@ type Contract struct {
 	Tag     catalog.TagID
 	From    billing.Day
 	To      billing.Day `json:",omitempty"`
+	Agreed  billing.Day `json:",omitempty"` // from when on the event says, for explaining
 	Prices  rating.Prices
 }
 
 // Switch turns postpaid on or off from an instant on (B13).
 type Switch struct {
-	At billing.Instant
-	On bool
+	At      billing.Instant
+	On      bool
+	EventID string `json:",omitempty"`
 }
 
 // Refund is a request to take a package back (B14).
@@ -98,10 +101,19 @@ type MonthUsage struct {
 	Tag   catalog.TagID
 	Month billing.Month
 	Units []BilledUnits // in the order in which they were charged
+	Bills []MonthBill   `json:",omitempty"` // in their order, to explain what was charged before
+}
+
+// MonthBill is what one bill charged for a tag and month, all its lines of them together.
+type MonthBill struct {
+	BillID   string
+	Quantity int64
+	Amount   decimal.Decimal
 }
 
 // BilledUnits are units of one day on one bill, and what all bills together charged for them.
 type BilledUnits struct {
+	Bill     string `json:",omitempty"` // its id, for explaining
 	Day      billing.Day
 	Quantity int64
 	Prices   rating.Prices
@@ -116,6 +128,7 @@ type Pending struct {
 	Covered   []CoveredCount `json:",omitempty"`
 	BySub     []SubCount     `json:",omitempty"`
 	Voided    []VoidedCount  `json:",omitempty"`
+	Tried     []Tried        `json:",omitempty"` // closing by closing, as calls were taken
 }
 
 // DayCount counts calls of a tag and day.
@@ -139,6 +152,7 @@ type VoidedCount struct {
 	Tag       catalog.TagID
 	Day       billing.Day
 	PackageID string `json:",omitempty"`
+	Cause     string `json:",omitempty"` // the usage.voided that took them back, with its reason
 	Quantity  int64
 }
 

@@ -57,12 +57,12 @@ func (a *Account) Apply(cat *catalog.Catalog, ev billing.AccountEvent, missed Mo
 	case billing.BalanceAdjusted:
 		a.move(Move{At: at, Kind: "adjustment", Amount: ev.Amount, Cause: ev.EventID})
 	case billing.PackageDelivered:
-		a.deliver(cat, &ev, at)
+		a.deliver(cat, &ev, at, missed)
 	case billing.PackageRefunded:
 		r := Refund{At: at, EffectiveAt: ev.EffectiveAt, PackageID: ev.PackageID, Event: ev}
 		a.Refunds = insertAfter(a.Refunds, r, func(x Refund) bool { return x.At > at })
 	case billing.PostpaidDisabled, billing.PostpaidEnabled:
-		s := Switch{At: at, On: ev.Type == billing.PostpaidEnabled}
+		s := Switch{At: at, On: ev.Type == billing.PostpaidEnabled, EventID: ev.EventID}
 		a.Switches = insertAfter(a.Switches, s, func(x Switch) bool { return x.At > at })
 	case billing.PriceAgreed:
 		a.agree(cat, &ev, missed)
@@ -81,13 +81,16 @@ func (a *Account) move(m Move) {
 	})
 }
 
-func (a *Account) deliver(cat *catalog.Catalog, ev *billing.AccountEvent, at billing.Instant) {
+func (a *Account) deliver(
+	cat *catalog.Catalog, ev *billing.AccountEvent, at billing.Instant, missed Moment,
+) {
 	tag, _ := cat.TagBySpelling(ev.TagName)
 	first := billing.DayOf(ev.DeliveredAt, cat.Settings.Zone)
 	listed, known := cat.ListedPackagePrice(tag, ev.Quota, first)
 	p := Package{
 		ID: ev.PackageID, Tag: tag, Free: ev.Free, Quota: ev.Quota, Price: ev.Price,
 		Delivered: ev.DeliveredAt, First: first, End: first.AddYears(cat.Settings.PackageYears),
+		Since:   missed.Day + 1,
 		OffList: !ev.Free && (!known || !listed.Equal(ev.Price)),
 	}
 	a.Packages = append(a.Packages, p)
@@ -131,7 +134,7 @@ func boolRank(first bool) int {
 func (a *Account) agree(cat *catalog.Catalog, ev *billing.AccountEvent, missed Moment) {
 	tag, _ := cat.TagBySpelling(ev.TagName)
 	a.Contracts = append(a.Contracts, Contract{
-		EventID: ev.EventID, Tag: tag, From: max(ev.From, missed.Day+1), To: ev.To,
+		EventID: ev.EventID, Tag: tag, From: max(ev.From, missed.Day+1), To: ev.To, Agreed: ev.From,
 		Prices: rating.Prices{
 			ID: "contract/" + ev.EventID, Source: "price.agreed " + ev.EventID, Contract: true,
 			Graduated: ev.Graduated, Tiers: ev.Tiers,

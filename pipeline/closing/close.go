@@ -143,8 +143,8 @@ func withRounding(lines []billing.BillLine, places int32) ([]billing.BillLine, d
 		lines = append(lines, billing.BillLine{
 			Kind: billing.RoundingLine, Amount: diff,
 			Explain: []billing.Step{{Rule: "B17", Text: fmt.Sprintf(
-				"the lines sum to %s; rounded half away from zero to %d places that is %s",
-				sum, places, total.StringFixed(places))}},
+				"the other lines sum to %s, the total is that rounded half away from zero to %d "+
+					"places: %s - %s = %s", sum, places, total.StringFixed(places), sum, diff)}},
 		})
 	}
 	sortLines(lines)

@@ -50,6 +50,9 @@ type walker struct {
 	taken   []Taken
 	refused []RefusedEvent
 	counts  Charged
+
+	triedFrom int      // where this closing's part of Pending.Tried begins
+	passed    []Passed // scratch of noteTried
 }
 
 // Charged counts what a closing did with an account's calls, for the invariant and the metrics.
@@ -59,6 +62,7 @@ type Charged struct{ Calls, Free, Covered, Postpaid, Uncovered, UnknownCodes int
 // them by time, before a call of the same instant (B14).
 func (w *walker) take(calls []Call) {
 	zone := w.cat.Settings.Zone
+	w.triedFrom = len(w.account.Pending.Tried)
 	refunds := w.dueRefunds()
 	for i := range calls {
 		c := &calls[i]
@@ -94,7 +98,9 @@ func (w *walker) takeOne(c *Call, day billing.Day) {
 	}
 	t := Taken{Call: c, Outcome: Free, Tag: c.Postpaid}
 	if c.Charged {
-		w.cover(&t, day)
+		suspended := w.account.suspendedAt(c.OccurredAt)
+		w.cover(&t, day, suspended)
+		w.noteTried(&t, day, suspended)
 	} else {
 		w.counts.Free++
 	}
@@ -103,9 +109,9 @@ func (w *walker) takeOne(c *Call, day billing.Day) {
 
 // cover finds what pays for a charged call: the first live package that reaches it, else the
 // account's balance, else nothing (B10, B12, B13).
-func (w *walker) cover(t *Taken, day billing.Day) {
+func (w *walker) cover(t *Taken, day billing.Day, suspended bool) {
 	a, c := w.account, t.Call
-	if !a.suspendedAt(c.OccurredAt) {
+	if !suspended {
 		if p := a.livePackage(w.cat, c, day); p != nil {
 			p.Used++
 			w.counts.Covered++

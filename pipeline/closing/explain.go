@@ -2,6 +2,7 @@ package closing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -11,153 +12,353 @@ import (
 	"tollstream/pipeline/rating"
 )
 
-// monthSteps tell how many units the month has, which decides the tier.
-func (mc *monthCharge) monthSteps() []billing.Step {
-	var earlier int64
-	for i := 0; i < mc.before; i++ {
-		earlier += mc.usage.Units[i].Quantity
-	}
-	return []billing.Step{{Rule: "B15", Text: fmt.Sprintf(
-		"%s has %d postpaid calls of %s: %d on earlier bills and %d on this one",
-		mc.usage.Month, mc.total, mc.cat.TagName(mc.usage.Tag), earlier, mc.total-earlier)}}
+// Explanations say what a person needs to do a line's sum again by hand, with the bill and the
+// published documents and without this code: each number that goes in, where it stands, and every
+// product and sum, written as one. They are not part of the digest.
+
+func step(rule, format string, args ...any) billing.Step {
+	return billing.Step{Rule: rule, Text: fmt.Sprintf(format, args...)}
 }
 
-// unitSteps explain the amounts of units [i, j): one step a price list, days with the same list
-// and price taken together.
+// monthStep counts the month's units, which choose the tier.
+func (mc *monthCharge) monthStep() billing.Step {
+	var earlier, here, voided int64
+	for i, n := range mc.removed {
+		voided += n
+		if i < mc.before {
+			earlier += mc.usage.Units[i].Quantity + n
+		} else {
+			here += mc.usage.Units[i].Quantity + n
+		}
+	}
+	parts := ", all on this bill"
+	if earlier != 0 || voided != 0 {
+		parts = fmt.Sprintf(" = %d on earlier bills + %d on this bill", earlier, here)
+	}
+	if voided != 0 {
+		parts += fmt.Sprintf(" - %d voided", voided)
+	}
+	return step("B15", "%s has %d postpaid %s of %s%s", mc.usage.Month, mc.total, calls(mc.total),
+		mc.cat.TagName(mc.usage.Tag), parts)
+}
+
+// unitSteps explain the amounts of units [i, j): each price list where it first comes up, and the
+// days that have one list multiplied out together.
 func (mc *monthCharge) unitSteps(i, j int) []billing.Step {
 	var steps []billing.Step
+	var described []*rating.Prices
+	var before *rating.Prices
+	var sums []string
+	total := decimal.Zero
 	for i < j {
 		p := &mc.usage.Units[i].Prices
-		k := i
-		for k < j && mc.usage.Units[k].Prices.ID == p.ID && sameFactors(&mc.usage.Units[k].Prices, p) {
-			k++
+		k := mc.runEnd(i, j)
+		if product, sum := mc.product(i, k); product != "" {
+			same := func(q *rating.Prices) bool { return samePrices(p, q) }
+			if !slices.ContainsFunc(described, same) {
+				steps = append(steps, mc.priceSteps(p)...)
+				described = append(described, p)
+			} else if !same(before) {
+				steps = append(steps, step("B15", "again %s", priceName(p)))
+			}
+			before = p
+			steps = append(steps, step("B16", "%s%s = %s", mc.daysOf(i, k), product, sum))
+			sums, total = append(sums, sum.String()), total.Add(sum)
 		}
-		steps = append(steps, billing.Step{Rule: "B15", Text: describePrices(p)})
-		steps = append(steps, mc.dayStep(i, k))
 		i = k
+	}
+	if len(sums) > 1 {
+		steps = append(steps, step("B16", "together %s = %s", strings.Join(sums, " + "), total))
 	}
 	return steps
 }
 
-func sameFactors(a, b *rating.Prices) bool {
-	if len(a.Factors) != len(b.Factors) {
-		return false
+// runEnd is the end of the units from i on that are explained together. Under a graduated list a
+// run ends where calls were voided, since places in the month are counted without them.
+func (mc *monthCharge) runEnd(i, j int) int {
+	p := &mc.usage.Units[i].Prices
+	k := i + 1
+	for k < j && samePrices(&mc.usage.Units[k].Prices, p) && !(p.Graduated && mc.removed[k-1] > 0) {
+		k++
 	}
-	for i := range a.Factors {
-		if a.Factors[i].ID != b.Factors[i].ID {
-			return false
-		}
-	}
-	return true
+	return k
 }
 
-// dayStep multiplies out units [i, k), which share one price list.
-func (mc *monthCharge) dayStep(i, k int) billing.Step {
-	var prices []decimal.Decimal
-	quantities := map[string]int64{}
+func samePrices(a, b *rating.Prices) bool {
+	return a.ID == b.ID && slices.EqualFunc(a.Factors, b.Factors,
+		func(x, y rating.Factor) bool { return x.ID == y.ID })
+}
+
+// product multiplies out units [i, k), which share one price list; it is "" where none are left.
+func (mc *monthCharge) product(i, k int) (string, decimal.Decimal) {
+	var pieces []rating.Piece
 	sum := decimal.Zero
 	for n := i; n < k; n++ {
 		sum = sum.Add(mc.shown[n].Amount)
-		for _, piece := range mc.shown[n].Pieces {
-			key := piece.UnitPrice.String()
-			if _, seen := quantities[key]; !seen {
-				prices = append(prices, piece.UnitPrice)
-			}
-			quantities[key] += piece.Quantity
-		}
+		pieces = append(pieces, mc.shown[n].Pieces...)
 	}
-	parts := make([]string, len(prices))
-	for n, p := range prices {
-		parts[n] = fmt.Sprintf("%d x %s", quantities[p.String()], p)
-	}
-	first, last := mc.usage.Units[i].Day, mc.usage.Units[k-1].Day
-	days := first.String()
-	if first != last {
-		days += " to " + last.String()
-	}
-	return billing.Step{Rule: "B16", Text: fmt.Sprintf(
-		"%s: %s = %s", days, strings.Join(parts, " + "), sum)}
+	return multiplied(pieces), sum
 }
 
-// describePrices names a price list, how it works, its tiers, its source and its discounts.
-func describePrices(p *rating.Prices) string {
-	var b strings.Builder
-	how := "all units of the month take the price of the tier it reached"
-	if p.Graduated {
-		how = "each unit takes the price of the tier of its position in the month"
-	}
-	if len(p.Tiers) == 1 {
-		how = "flat price"
-	}
-	fmt.Fprintf(&b, "price list %s (source: %s), %s:", p.ID, p.Source, how)
-	for i, t := range p.Tiers {
-		if i > 0 {
-			b.WriteByte(',')
+// multiplied writes pieces as products, those of one price together: "9 x 1 + 4 x 0.85".
+func multiplied(pieces []rating.Piece) string {
+	var prices []string
+	quantities := map[string]int64{}
+	for _, piece := range pieces {
+		price := piece.UnitPrice.String()
+		if !slices.Contains(prices, price) {
+			prices = append(prices, price)
 		}
-		if t.Unpublished {
-			fmt.Fprintf(&b, " from %d not published", t.From)
-		} else {
-			fmt.Fprintf(&b, " from %d at %s", t.From, t.Price)
+		quantities[price] += piece.Quantity
+	}
+	var products []string
+	for _, price := range prices {
+		if n := quantities[price]; n != 0 {
+			products = append(products, fmt.Sprintf("%d x %s", n, price))
 		}
 	}
-	for _, f := range p.Factors {
-		fmt.Fprintf(&b, "; discount %s x %s (source: %s)", f.ID, f.Value, f.Source)
-	}
-	return b.String()
+	return strings.Join(products, " + ")
 }
 
-// explainCovered tells which package paid and in which order packages were tried.
-func (a *Account) explainCovered(cat *catalog.Catalog, l *billing.BillLine) {
-	var tried []string
-	for i := range a.Packages {
-		p := &a.Packages[i]
-		if p.ID != l.PackageID {
-			if a.reaches(cat, p, l) {
-				tried = append(tried, p.ID+" ("+p.whyNot(l)+")")
-			}
+// daysOf names the days of units [i, k), and their places in the month where these choose prices.
+func (mc *monthCharge) daysOf(i, k int) string {
+	units := mc.usage.Units
+	first, last := units[i].Day, units[i].Day
+	place, quantity := int64(1), int64(0)
+	for n := range k {
+		if n < i {
+			place += units[n].Quantity
 			continue
 		}
-		kind := "paid"
-		if p.Free {
-			kind = "free"
-		}
-		if p.OffList {
-			l.Flags = append(l.Flags, billing.FlagOffList)
-		}
-		l.Explain = append(l.Explain, billing.Step{Rule: "B8", Text: fmt.Sprintf(
-			"%s package %s of %s covers calls of [%s, %s); %d of its %d calls are used",
-			kind, p.ID, cat.TagName(p.Tag), p.First, p.End, p.Used, p.Quota)})
-		break
+		first, last = min(first, units[n].Day), max(last, units[n].Day)
+		quantity += mc.counts[n]
 	}
-	before := "none"
-	if len(tried) > 0 {
-		before = strings.Join(tried, ", ")
+	if p := &units[i].Prices; !p.Graduated || len(p.Tiers) == 1 {
+		return daysText(first, last) + ": "
 	}
-	l.Explain = append(l.Explain, billing.Step{Rule: "B10", Text: "packages of this tag that come " +
-		"before it: " + before + "; each call takes one unit from the first that lives on its day " +
-		"and has calls left (order: " + strings.Join(cat.Settings.PackageOrder, ", ") + ")"})
+	return fmt.Sprintf("%s, calls %d to %d of the month: ", daysText(first, last), place,
+		place+quantity-1)
 }
 
-// reaches tells whether a package could have covered the calls of a line: by the line's tag, or by
-// the legacy tag of the package that did.
-func (a *Account) reaches(cat *catalog.Catalog, p *Package, l *billing.BillLine) bool {
-	for i := range a.Packages {
-		if a.Packages[i].ID == l.PackageID && a.Packages[i].Tag == p.Tag {
-			return true
-		}
+func daysText(first, last billing.Day) string {
+	if first == last {
+		return first.String()
 	}
-	return cat.Reaches(p.Tag, catalog.TagID(l.Tag), "")
+	return first.String() + " to " + last.String()
 }
 
-// whyNot says in a few words why a package did not cover a line's calls.
-func (p *Package) whyNot(l *billing.BillLine) string {
+func priceName(p *rating.Prices) string {
+	if p.Contract {
+		return "contract price by event " + p.Source
+	}
+	return "price list " + p.ID
+}
+
+// priceSteps tell where a price list comes from, what it says, which tier the month reached, and
+// what discounts make of it.
+func (mc *monthCharge) priceSteps(p *rating.Prices) []billing.Step {
+	steps := []billing.Step{mc.originStep(p)}
+	at := rating.TierAt(p.Tiers, mc.total, mc.bound)
+	price, reached := p.Tiers[at].Price, len(p.Tiers) == 1
 	switch {
-	case p.Refunded:
-		return "refunded"
-	case p.Used == p.Quota:
-		return fmt.Sprintf("all %d used", p.Quota)
-	case p.End.String() <= l.Period:
-		return "ended before " + p.End.String()
+	case reached:
+		steps = append(steps, step("B15", "flat price: %s a call", price))
+	case p.Graduated:
+		steps = append(steps, step("B15", "graduated by place in the month: %s",
+			tiersText(p.Tiers, 1, 1)))
+	default:
+		reached = true
+		above := int64(0)
+		if mc.bound == rating.Exclusive {
+			above = 1
+		}
+		steps = append(steps,
+			step("B15", "whole-volume: %s", tiersText(p.Tiers, 0, above)),
+			step("B15", "%d %s: tier %s, %s a call%s", mc.total, calls(mc.total),
+				tierText(p.Tiers, at, 0, above), price, heldText(p.Tiers[at])))
 	}
-	return fmt.Sprintf("%d of %d used, of days [%s, %s)", p.Used, p.Quota, p.First, p.End)
+	for i := range p.Factors {
+		f := &p.Factors[i]
+		of := "every price"
+		if reached {
+			of = fmt.Sprintf("%s x %s = %s", price, f.Value, price.Mul(f.Value))
+			price = price.Mul(f.Value)
+		} else {
+			of += " x " + f.Value.String()
+		}
+		steps = append(steps, step("B15", "discount %s%s, by %s: %s", f.ID, mc.discountDays(f.ID),
+			documents(mc.cat, f.Source), of))
+	}
+	return steps
+}
+
+func heldText(t billing.Tier) string {
+	if t.Unpublished {
+		return ", the last published price (" + billing.FlagContractPriceMissing + ")"
+	}
+	return ""
+}
+
+// tiersText lists tiers by the quantities that they hold: the first from least on, each other from
+// its lower bound and above on.
+func tiersText(tiers []billing.Tier, least, above int64) string {
+	parts := make([]string, len(tiers))
+	for i, t := range tiers {
+		price := " at " + t.Price.String()
+		if t.Unpublished {
+			price = " not published"
+		}
+		parts[i] = tierText(tiers, i, least, above) + price
+	}
+	return strings.Join(parts, ", ")
+}
+
+func tierText(tiers []billing.Tier, i int, least, above int64) string {
+	first := least
+	if i > 0 {
+		first = tiers[i].From + above
+	}
+	if i+1 == len(tiers) {
+		return fmt.Sprintf("%d or more", first)
+	}
+	return fmt.Sprintf("%d to %d", first, tiers[i+1].From-1+above)
+}
+
+// originStep names a price list, its days and its document, or the event that agreed a contract.
+func (mc *monthCharge) originStep(p *rating.Prices) billing.Step {
+	a := mc.account
+	for i := range a.Contracts {
+		if a.Contracts[i].Prices.ID == p.ID {
+			return a.Contracts[i].originStep()
+		}
+	}
+	list := mc.cat.PriceListByID(p.ID)
+	if list == nil { // of an older catalogue
+		return step("B15", "price list %s, by %s", p.ID, documents(mc.cat, p.Source))
+	}
+	why := ""
+	if list.Cohort != a.Cohort {
+		why = fmt.Sprintf(" (cohort %s has none for this tag)", a.Cohort)
+	}
+	return step("B15", "price list %s%s%s, by %s", p.ID, inForce(list.From, list.Until), why,
+		documents(mc.cat, p.Source))
+}
+
+func (c *Contract) originStep() billing.Step {
+	var last *billing.Day
+	if c.To != 0 {
+		day := c.To - 1
+		last = &day
+	}
+	moved := ""
+	if c.Agreed != 0 && c.Agreed < c.From {
+		moved = fmt.Sprintf(" (agreed from %s on, and it arrived when %s was closed)", c.Agreed,
+			c.From-1)
+	}
+	return step("B15", "contract price%s%s, by event %s", inForce(&c.From, last), moved,
+		c.Prices.Source)
+}
+
+func (mc *monthCharge) discountDays(id string) string {
+	for i := range mc.cat.Discounts {
+		if d := &mc.cat.Discounts[i]; d.ID == id {
+			return inForce(&d.From, &d.To)
+		}
+	}
+	return ""
+}
+
+func inForce(from, last *billing.Day) string {
+	text := ""
+	if from != nil {
+		text += " from " + from.String()
+	}
+	if last != nil {
+		text += " to " + last.String()
+	}
+	return text
+}
+
+// documents gives the published documents of a list of source ids: "P-day 价格说明(日结), 2023".
+func documents(cat *catalog.Catalog, sources string) string {
+	ids := strings.Split(sources, ", ")
+	for i, id := range ids {
+		s, known := cat.Sources[id]
+		switch {
+		case known && s.Date == "":
+			ids[i] += ": " + s.Title + " (undated)"
+		case known:
+			ids[i] += ": " + s.Title + " (" + s.Date + ")"
+		}
+	}
+	return strings.Join(ids, "; ")
+}
+
+// adjustmentSteps subtract what earlier bills charged for a month's units from what these cost at
+// the price now reached.
+func (mc *monthCharge) adjustmentSteps(now, was decimal.Decimal) []billing.Step {
+	steps := []billing.Step{mc.monthStep()}
+	charged := decimal.Zero
+	var amounts []string
+	for _, b := range mc.usage.Bills {
+		steps = append(steps, step("B19", "bill %s charged %d %s of %s: %s", b.BillID, b.Quantity,
+			calls(b.Quantity), mc.usage.Month, b.Amount))
+		charged = charged.Add(b.Amount)
+		amounts = append(amounts, b.Amount.String())
+	}
+	if len(amounts) > 1 {
+		steps = append(steps, step("B19", "earlier bills: %s = %s", strings.Join(amounts, " + "),
+			charged))
+	}
+	if back := charged.Sub(was); !back.IsZero() {
+		steps = append(steps, step("B27", "less what this bill's voided line gives back: %s - %s = %s",
+			charged, back, was))
+	}
+	steps = append(steps, mc.unitSteps(0, mc.before)...)
+	return append(steps, step("B19", "now less charged: %s - %s = %s", now, was, now.Sub(was)))
+}
+
+// takenBackStep explains what a voided line gives back for units of entry i: what was charged with
+// them, less what is charged without them.
+func (mc *monthCharge) takenBackStep(i int, with, without rating.Rated) billing.Step {
+	of := "on this bill's usage line"
+	if i < mc.before {
+		of = fmt.Sprintf("on bill %s, charged when %s had %d calls", mc.usage.Units[i].Bill,
+			mc.usage.Month, mc.totalBefore())
+	}
+	pieces := slices.Clone(with.Pieces)
+	for _, p := range without.Pieces {
+		p.Quantity = -p.Quantity
+		pieces = append(pieces, p)
+	}
+	return step("B27", "%s %s: %s = %s", mc.usage.Units[i].Day, of, multiplied(pieces),
+		with.Amount.Sub(without.Amount))
+}
+
+// totalBefore is the month's postpaid quantity as the bill before this one left it.
+func (mc *monthCharge) totalBefore() int64 {
+	var total int64
+	for i := range mc.before {
+		total += mc.usage.Units[i].Quantity + mc.removed[i]
+	}
+	return total
+}
+
+// voidSteps name the events that took back calls of a tag, outcome and package in a period.
+func voidSteps(voided []VoidedCount, same func(*VoidedCount) bool) []billing.Step {
+	var steps []billing.Step
+	for i := range voided {
+		if v := &voided[i]; same(v) {
+			steps = append(steps, step("B27", "%s: %d %s of %s taken back", v.Cause, v.Quantity,
+				calls(v.Quantity), v.Day))
+		}
+	}
+	return steps
+}
+
+func calls(n int64) string {
+	if n == 1 {
+		return "call"
+	}
+	return "calls"
 }

@@ -97,29 +97,35 @@ func (a *Account) monthUsage(tag catalog.TagID, month billing.Month) *MonthUsage
 
 // monthCharge is the state of charging one tag and month on one bill.
 type monthCharge struct {
-	cat    *catalog.Catalog
-	bound  rating.Bound
-	usage  *MonthUsage
-	before int            // how many of usage.Units earlier bills charged
-	rated  []rating.Rated // of the units that remain, at the quantity now reached
-	shown  []rating.Rated // of this bill's units with those that a voided line takes back
-	counts []int64        // the quantities of shown
-	total  int64          // the month's postpaid quantity now
+	account *Account
+	cat     *catalog.Catalog
+	bound   rating.Bound
+	usage   *MonthUsage
+	before  int            // how many of usage.Units earlier bills charged
+	removed []int64        // how many units of each of usage.Units voided lines take back
+	rated   []rating.Rated // of the units that remain, at the quantity now reached
+	shown   []rating.Rated // of this bill's units with those that a voided line takes back
+	counts  []int64        // the quantities of shown
+	total   int64          // the month's postpaid quantity now
 }
 
 func (a *Account) chargeMonth(
 	cat *catalog.Catalog, period billing.Period, u *MonthUsage, fresh []BilledUnits,
 	voided []VoidedCount,
 ) ([]billing.BillLine, error) {
-	mc := monthCharge{cat: cat, usage: u, before: len(u.Units),
+	mc := monthCharge{account: a, cat: cat, usage: u, before: len(u.Units),
 		bound: rating.Bound(cat.Settings.TierLowerBound)}
+	bill := MonthBill{BillID: billing.BillID(a.ID, period)}
+	for i := range fresh {
+		fresh[i].Bill = bill.BillID
+	}
 	u.Units = append(u.Units, fresh...)
-	removed, err := u.remove(voided)
-	if err != nil {
+	var err error
+	if mc.removed, err = u.remove(voided); err != nil {
 		return nil, err
 	}
-	mc.rate(removed)
-	lines := mc.adjustment(mc.voidedLines(a.Cycle, removed))
+	mc.rate()
+	lines := mc.adjustment(mc.voidedLines(voided))
 	for i := mc.before; i < len(u.Units); {
 		p := billing.PeriodOf(a.Cycle, u.Units[i].Day)
 		j := i
@@ -132,12 +138,17 @@ func (a *Account) chargeMonth(
 	for i := range u.Units {
 		u.Units[i].Charged = mc.rated[i].Amount
 	}
+	for i := range lines {
+		bill.Quantity += lines[i].Quantity
+		bill.Amount = bill.Amount.Add(lines[i].Amount)
+	}
+	u.Bills = append(u.Bills, bill)
 	return lines, nil
 }
 
 // rate prices the units that remain, and beside them those that this bill shows: a unit that was
 // taken and voided between two bills stands on its usage line and on its voided line.
-func (mc *monthCharge) rate(removed []int64) {
+func (mc *monthCharge) rate() {
 	units := make([]rating.Units, len(mc.usage.Units))
 	for i := range units {
 		x := &mc.usage.Units[i]
@@ -148,11 +159,11 @@ func (mc *monthCharge) rate(removed []int64) {
 	mc.rated = rating.MonthAt(units, mc.total, mc.bound)
 	mc.shown = slices.Clone(mc.rated)
 	for i := mc.before; i < len(units); i++ {
-		if removed[i] > 0 {
-			units[i].Quantity += removed[i]
+		if n := mc.removed[i]; n > 0 {
+			units[i].Quantity += n
 			mc.counts[i] = units[i].Quantity
 			mc.shown[i] = rating.MonthAt(units, mc.total, mc.bound)[i]
-			units[i].Quantity -= removed[i]
+			units[i].Quantity -= n
 		}
 	}
 }
@@ -170,10 +181,7 @@ func (mc *monthCharge) adjustment(lines []billing.BillLine) []billing.BillLine {
 	}
 	l := mc.line(billing.TierAdjustmentLine, mc.usage.Month.String())
 	l.Amount = diff
-	l.Explain = append(mc.monthSteps(), billing.Step{Rule: "B19", Text: fmt.Sprintf(
-		"units on earlier bills: %s at the price now reached, less %s charged for them = %s",
-		now, was, diff)})
-	l.Explain = append(l.Explain, mc.unitSteps(0, mc.before)...)
+	l.Explain = mc.adjustmentSteps(now, was)
 	return append(lines, l)
 }
 
@@ -196,7 +204,8 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 		}
 	}
 	l.UnitPrice = onlyPrice(prices)
-	l.Explain = append(mc.monthSteps(), mc.unitSteps(i, j)...)
+	l.Explain = append([]billing.Step{mc.monthStep()}, mc.unitSteps(i, j)...)
+	l.Explain = append(l.Explain, mc.account.unpaidSteps(mc.cat, &l)...)
 	return l
 }
 
@@ -251,9 +260,10 @@ func (a *Account) uncoveredLines(cat *catalog.Catalog) []billing.BillLine {
 		lines = append(lines, billing.BillLine{
 			Kind: billing.UncoveredLine, Tag: string(c.Tag), TagName: cat.TagName(c.Tag),
 			Period: period, Quantity: c.Quantity, UnitPrice: &decimal.Decimal{},
-			Explain: []billing.Step{{Rule: "B13", Text: "postpaid was switched off when these " +
-				"calls were made and no package covered them; they are counted, never charged"}},
 		})
+	}
+	for i := range lines {
+		a.explainUncovered(cat, &lines[i])
 	}
 	return lines
 }

@@ -17,6 +17,16 @@ type Reversed struct {
 	Tag       catalog.TagID // as taken: prepaid tag where covered, else postpaid tag
 	Day       billing.Day
 	PackageID string
+	Cause     string // the usage.voided that took it back, with its reason; for explaining
+}
+
+// TakenBackBy names the event that took the call back.
+func (r Reversed) TakenBackBy(ev *billing.AccountEvent) Reversed {
+	r.Cause = "usage.voided " + ev.EventID
+	if ev.Reason != "" {
+		r.Cause += " (" + ev.Reason + ")"
+	}
+	return r
 }
 
 // reverse takes calls back: a covered unit returns to its package at once, so that later calls of
@@ -42,19 +52,20 @@ func (a *Account) reverse(calls []Reversed) error {
 
 func compareVoided(a, b VoidedCount) int {
 	return cmp.Or(cmp.Compare(a.Tag, b.Tag), cmp.Compare(a.Day, b.Day),
-		cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.PackageID, b.PackageID))
+		cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.PackageID, b.PackageID),
+		cmp.Compare(a.Cause, b.Cause))
 }
 
 func (p *Pending) void(c Reversed) {
 	for i := range p.Voided {
 		if x := &p.Voided[i]; x.Outcome == c.Outcome && x.Tag == c.Tag && x.Day == c.Day &&
-			x.PackageID == c.PackageID {
+			x.PackageID == c.PackageID && x.Cause == c.Cause {
 			x.Quantity++
 			return
 		}
 	}
 	p.Voided = append(p.Voided, VoidedCount{Outcome: c.Outcome, Tag: c.Tag, Day: c.Day,
-		PackageID: c.PackageID, Quantity: 1})
+		PackageID: c.PackageID, Cause: c.Cause, Quantity: 1})
 }
 
 // remove takes voided postpaid units out of the month: out of the units of their day that were
@@ -80,41 +91,49 @@ func (u *MonthUsage) remove(voided []VoidedCount) ([]int64, error) {
 // voidedLines are the lines of what left the month: for units of earlier bills at the price that
 // was charged for them, so that the rest of the change is the tier's; for units of this bill at the
 // price that its usage line charges.
-func (mc *monthCharge) voidedLines(cycle billing.Cycle, removed []int64) []billing.BillLine {
+func (mc *monthCharge) voidedLines(voided []VoidedCount) []billing.BillLine {
 	var lines []billing.BillLine
-	for i, n := range removed {
+	for i, n := range mc.removed {
 		if n == 0 {
 			continue
 		}
-		l := mc.line(billing.VoidedLine, billing.PeriodOf(cycle, mc.usage.Units[i].Day).String())
+		x := &mc.usage.Units[i]
+		l := mc.line(billing.VoidedLine, billing.PeriodOf(mc.account.Cycle, x.Day).String())
 		l.Quantity = -n
+		with, without := mc.shown[i], mc.rated[i]
 		if i < mc.before {
-			kept := mc.asCharged(i, removed)
-			l.Amount = kept.Amount.Sub(mc.usage.Units[i].Charged)
-			mc.usage.Units[i].Charged = kept.Amount
+			with, without = mc.asCharged(i)
+			l.Amount = without.Amount.Sub(x.Charged)
+			x.Charged = without.Amount
 		} else {
-			l.Amount = mc.rated[i].Amount.Sub(mc.shown[i].Amount)
+			l.Amount = without.Amount.Sub(with.Amount)
 		}
-		l.Explain = []billing.Step{{Rule: "B27", Text: fmt.Sprintf(
-			"%d calls of %s were taken back by usage.voided; what was charged for them is %s",
-			n, mc.usage.Units[i].Day, l.Amount.Neg())}}
+		l.Explain = []billing.Step{mc.takenBackStep(i, with, without)}
 		lines = append(lines, l)
+	}
+	lines = mergeLines(lines)
+	for i := range lines {
+		l := &lines[i]
+		l.Explain = append(voidSteps(voided, func(v *VoidedCount) bool {
+			return billing.PeriodOf(mc.account.Cycle, v.Day).String() == l.Period
+		}), l.Explain...)
 	}
 	return lines
 }
 
-// asCharged rates what is left of entry i as the bills before this one charged it: at the month's
-// quantity of then, in the places of then.
-func (mc *monthCharge) asCharged(i int, removed []int64) rating.Rated {
+// asCharged rates entry i as the bills before this one charged it, with the units that were voided
+// and without them: at the month's quantity of then, in the places of then.
+func (mc *monthCharge) asCharged(i int) (with, without rating.Rated) {
 	units := make([]rating.Units, mc.before)
 	var total int64
 	for k := range units {
 		x := &mc.usage.Units[k]
-		units[k] = rating.Units{Day: x.Day, Quantity: x.Quantity + removed[k], Prices: &x.Prices}
+		units[k] = rating.Units{Day: x.Day, Quantity: x.Quantity + mc.removed[k], Prices: &x.Prices}
 		total += units[k].Quantity
 	}
-	units[i].Quantity -= removed[i]
-	return rating.MonthAt(units, total, mc.bound)[i]
+	with = rating.MonthAt(units, total, mc.bound)[i]
+	units[i].Quantity -= mc.removed[i]
+	return with, rating.MonthAt(units, total, mc.bound)[i]
 }
 
 // otherVoidedLines are those of covered and uncovered calls, which cost nothing.
@@ -124,14 +143,10 @@ func (a *Account) otherVoidedLines(cat *catalog.Catalog) []billing.BillLine {
 		if v.Outcome == Postpaid {
 			continue
 		}
-		text := "taken back by usage.voided; nothing was charged for them"
-		if v.Outcome == Covered {
-			text = "taken back by usage.voided; the units returned to package " + v.PackageID
-		}
 		lines = append(lines, billing.BillLine{
 			Kind: billing.VoidedLine, Tag: string(v.Tag), TagName: cat.TagName(v.Tag),
 			Period: billing.PeriodOf(a.Cycle, v.Day).String(), Quantity: -v.Quantity,
-			PackageID: v.PackageID, Explain: []billing.Step{{Rule: "B27", Text: text}},
+			PackageID: v.PackageID, Explain: a.returnedSteps(&v),
 		})
 	}
 	return lines

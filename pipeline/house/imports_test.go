@@ -44,6 +44,7 @@ var order = map[string][]string{
 	"verify":              {"billing", "canonical", "catalog", "remake", "stored"},
 	"generate":            {"billing", "catalog", "tagging", "accounts", "decode", "canonical"},
 	"catalog/catalogtest": {"billing", "catalog", "tagging", "rating"},
+	"closing/closingtest": {"billing"}, // reads explanations as a person does
 	"house":               {},
 	"naive":               {"billing", "catalog", "decode"}, // a second road, for tests
 	"props":               {"batch", "billing", "canonical", "catalog", "naive"},

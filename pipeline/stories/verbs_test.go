@@ -14,6 +14,7 @@ import (
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/closing/closingtest"
 )
 
 type storyKey struct{}
@@ -240,4 +241,5 @@ func closeUntil(s *story, l *line) {
 	out, err := batch.Run(s.cat, s.records, l.instant(l.word(0, "time")), nil)
 	l.ts.Check(err)
 	s.out = out
+	l.ts.Check(closingtest.CheckBills(out.Bills))
 }

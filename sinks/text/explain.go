@@ -43,7 +43,11 @@ func explainLine(w io.Writer, l *billing.BillLine, currency string) error {
 		return err
 	}
 	if q := quantityText(l); q != "" {
-		_, err = fmt.Fprintf(w, ": %s calls, %s %s\n", q, Money(l.Amount), currency)
+		unit := "calls"
+		if l.Quantity == 1 {
+			unit = "call"
+		}
+		_, err = fmt.Fprintf(w, ": %s %s, %s %s\n", q, unit, Money(l.Amount), currency)
 	} else {
 		_, err = fmt.Fprintf(w, ": %s %s\n", Money(l.Amount), currency)
 	}
