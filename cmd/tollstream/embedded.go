@@ -27,33 +27,38 @@ type servers struct {
 // the schema, and points the configuration at them. The embedded broker keeps the times that
 // producers give (it has no append time), so the configuration is in simulated time.
 func startEmbedded(ctx context.Context, cfg *Config, cat *catalog.Catalog) (*servers, error) {
-	e := &cfg.Embedded
 	s := &servers{}
 	var err error
 	s.broker, err = embedded.StartBroker(embedded.BrokerOptions{
-		Listen: e.KafkaListen, DataDir: filepath.Join(e.DataDir, "kafka"),
+		Listen: cfg.Embedded.KafkaListen, DataDir: filepath.Join(cfg.Embedded.DataDir, "kafka"),
 		Topics: embeddedTopics(&cfg.Kafka.Topics),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("embedded Kafka: %w", err)
 	}
-	var options embedded.ClickHouseOptions
-	options.Listen, options.Library = e.ClickHouseListen, e.Library
-	options.DataDir = filepath.Join(e.DataDir, "clickhouse")
-	options.User, options.Password = cfg.ClickHouse.User, string(cfg.ClickHouse.Password)
-	options.Executable = cfg.Embedded.executable
-	if s.clickhouse, err = embedded.StartClickHouse(ctx, options); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("embedded ClickHouse: %w", err)
-	}
 	cfg.Kafka.Brokers = []string{s.broker.Addr()}
-	cfg.ClickHouse.Addr, cfg.ClickHouse.Protocol = s.clickhouse.Addr(), protocolHTTP
 	cfg.Time.Mode = modeSimulated
-	if _, err := clickhouse.Migrate(ctx, storeOptions(cfg, cat), false); err != nil {
+	if err := s.startClickHouse(ctx, cfg, cat); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("embedded ClickHouse: %w", err)
 	}
 	return s, nil
+}
+
+// startClickHouse starts ClickHouse alone, creates the schema and points the configuration at it.
+func (s *servers) startClickHouse(ctx context.Context, cfg *Config, cat *catalog.Catalog) error {
+	var options embedded.ClickHouseOptions
+	options.Listen, options.Library = cfg.Embedded.ClickHouseListen, cfg.Embedded.Library
+	options.DataDir = filepath.Join(cfg.Embedded.DataDir, "clickhouse")
+	options.User, options.Password = cfg.ClickHouse.User, string(cfg.ClickHouse.Password)
+	options.Executable = cfg.Embedded.executable
+	var err error
+	if s.clickhouse, err = embedded.StartClickHouse(ctx, options); err != nil {
+		return err
+	}
+	cfg.ClickHouse.Addr, cfg.ClickHouse.Protocol = s.clickhouse.Addr(), protocolHTTP
+	_, err = clickhouse.Migrate(ctx, storeOptions(cfg, cat), false)
+	return err
 }
 
 func embeddedTopics(t *TopicsConfig) []embedded.Topic {

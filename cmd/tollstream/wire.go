@@ -47,6 +47,7 @@ type system struct {
 	server    *observe.Server
 	closed    func(*stored.Settlement) // hears of each closing, may be nil
 	kick      chan struct{}            // asks for a sweep of the open usage
+	now       func() time.Time         // decides what is due; tests give the brokers' clock
 	// keepServing goes on after settle.until is reached, until the context ends.
 	keepServing bool
 }
@@ -60,7 +61,7 @@ const (
 // build connects everything and checks that the world is as it has to be: servers that answer, a
 // schema, topics with the broker's append time. Its errors are one line and say what to do.
 func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, error) {
-	s := &system{cfg: cfg, logger: logger, kick: make(chan struct{}, 1)}
+	s := &system{cfg: cfg, logger: logger, kick: make(chan struct{}, 1), now: time.Now}
 	s.metrics = observe.NewMetrics(buildInfo(), time.Now)
 	s.health = observe.NewHealth(time.Now)
 	var err error
@@ -167,7 +168,7 @@ func (s *system) reachKafka(ctx context.Context, transport *kafkago.Transport) e
 	return err
 }
 
-// inputTopics are what the input topics have to be (B21); outputTopics are created when missing.
+// inputTopics are what the input topics have to be (B21).
 func (s *system) inputTopics() []kafkalog.TopicSpec {
 	stamp := kafkalog.LogAppendTime
 	if s.simulated() {
@@ -183,12 +184,14 @@ func (s *system) inputTopics() []kafkalog.TopicSpec {
 	return specs
 }
 
+// outputTopics are created when missing. Brokers refuse records whose producer's clock is an hour
+// ahead of theirs, save on topics that take the brokers' clocks.
 func (s *system) outputTopics() []kafkalog.TopicSpec {
 	t := &s.cfg.Kafka.Topics
 	var specs []kafkalog.TopicSpec
 	for _, name := range []string{t.Bills, t.Settlements, t.ServiceStatus, t.Quarantine} {
 		specs = append(specs, kafkalog.TopicSpec{Name: name, Partitions: 1,
-			Retention: kafkalog.RetentionForever})
+			TimestampType: kafkalog.LogAppendTime, Retention: kafkalog.RetentionForever})
 	}
 	return specs
 }
@@ -263,7 +266,7 @@ func (s *system) usage(ctx context.Context) error {
 	return usage.Run(ctx, usage.Options{
 		Store:    s.store,
 		Roster:   roster.New(s.cat, s.store),
-		Interval: s.cfg.Usage.SweepInterval, Kick: s.kick, Now: time.Now, Metrics: s.metrics,
+		Interval: s.cfg.Usage.SweepInterval, Kick: s.kick, Now: s.now, Metrics: s.metrics,
 		Progress: s.health.Loop(roleUsage, 2*s.cfg.Usage.SweepInterval+s.cfg.HTTP.StallAfter),
 		Logger:   s.logger,
 	})
@@ -277,7 +280,7 @@ func (s *system) settle(ctx context.Context) error {
 		Calls: k.Topics.Calls, Events: k.Topics.AccountEvents, Simulated: s.simulated(),
 		Until: s.cfg.Settle.Until, Poll: settlePoll,
 		Margin: max(s.cfg.Settle.ClockMargin, s.cat.Settings.ClockMargin),
-		Now:    time.Now, Metrics: s.metrics,
+		Now:    s.now, Metrics: s.metrics,
 		Progress: progress, Logger: s.logger,
 		Closed: s.afterClosing,
 	}

@@ -48,6 +48,18 @@ func newTestWorld(t *testing.T, dir string) *testWorld {
 
 func newTestWorldWith(t *testing.T, dir, password string) *testWorld {
 	t.Helper()
+	w := testWorldWithout(t, dir, password)
+	var err error
+	if w.servers, err = startEmbedded(t.Context(), w.cfg, w.cat); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.servers.Close() })
+	return w
+}
+
+// testWorldWithout is a world whose servers are not started yet.
+func testWorldWithout(t *testing.T, dir, password string) *testWorld {
+	t.Helper()
 	program, err := builtProgram()
 	if err != nil {
 		t.Fatal(err)
@@ -63,13 +75,8 @@ func newTestWorldWith(t *testing.T, dir, password string) *testWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &testWorld{cfg: cfg, cat: cat,
+	return &testWorld{cfg: cfg, cat: cat,
 		logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))}
-	if w.servers, err = startEmbedded(t.Context(), cfg, cat); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.servers.Close() })
-	return w
 }
 
 // runUntil runs the pipeline until everything up to a time is closed.
