@@ -89,7 +89,7 @@ func (w *apacheWorld) createTopics(t *testing.T) {
 }
 
 // play produces records in the order of their arrival, hour by hour, moving the broker's clock to
-// each hour. The producer's own clock is right for one record, and wrong by a year for the next two.
+// each hour. The producer's own clock is right for one record, and a year off for the next two.
 func (w *apacheWorld) play(t *testing.T, records []generate.Record) {
 	t.Helper()
 	for start := 0; start < len(records); {

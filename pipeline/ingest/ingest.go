@@ -339,7 +339,7 @@ func growingWait() backoff.BackOff {
 func (l *Loop) retry(ctx context.Context, what string, step func() error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := step()
-		if err != nil {
+		if err != nil && ctx.Err() == nil { // else a rebalance or the end of the process cut it short
 			l.Metrics.Failed(what)
 			l.Progress.Waits(what + ": " + err.Error())
 			l.Logger.Error("ingest waits", "step", what, "error", err)
