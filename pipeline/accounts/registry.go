@@ -179,7 +179,10 @@ func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
 			return d.refuse(billing.PackageIDTaken, "package %s", ev.PackageID)
 		}
 		r.packages[key] = true
-	case billing.PriceAgreed:
+	case billing.PriceAgreed, billing.CatalogCorrected:
+		if ev.TagName == "" {
+			break // every tag
+		}
 		if _, ok := cat.TagBySpelling(ev.TagName); !ok {
 			return d.refuse(billing.UnknownTag, "tag %q", ev.TagName)
 		}

@@ -18,6 +18,7 @@ const (
 	UsageVoided      EventType = "usage.voided"
 	PriceAgreed      EventType = "price.agreed"
 	AccountClosed    EventType = "account.closed"
+	CatalogCorrected EventType = "catalog.corrected"
 )
 
 // AccountEvent is one well-formed record of the account-events topic. Fields that its type does
@@ -33,16 +34,16 @@ type AccountEvent struct {
 	Name         string          // account.opened, optional
 	SubAccountID string          // sub_account.added
 	PackageID    string          // package.delivered, package.refunded
-	TagName      string          // package.delivered, price.agreed: tag id or published spelling
+	TagName      string          // package.delivered, price.agreed, catalog.corrected: id or spelling
 	Free         bool            // package.delivered: kind is free
 	Quota        int64           // package.delivered, calls
 	Price        decimal.Decimal // package.delivered, CNY
 	DeliveredAt  Instant         // package.delivered
 	Amount       decimal.Decimal // balance.topped_up (> 0), balance.adjusted (not 0), CNY
 	CallIDs      []string        // usage.voided
-	Reason       string          // usage.voided, balance.adjusted
-	From         Day             // price.agreed, inclusive
-	To           Day             // price.agreed, exclusive; 0 means open
+	Reason       string          // usage.voided, balance.adjusted, catalog.corrected
+	From         Day             // price.agreed, catalog.corrected, inclusive
+	To           Day             // the same, exclusive; 0 means open
 	Graduated    bool            // price.agreed: mode is graduated
 	Tiers        []Tier          // price.agreed
 }

@@ -33,7 +33,6 @@ const (
 	RefundTooEarly    Reason = "refund_before_delivery"
 	RefundedTwice     Reason = "refunded_twice"
 	RefundBeforeStart Reason = "refund_before_refunds_began"
-	VoidOfOther       Reason = "void_of_other_account"
 )
 
 var hints = map[Reason]string{
@@ -64,7 +63,6 @@ var hints = map[Reason]string{
 	RefundTooEarly:    "the refund takes effect before the package's delivery day",
 	RefundedTwice:     "the package was refunded before",
 	RefundBeforeStart: "there were no refunds before 2020-12-31",
-	VoidOfOther:       "a call id names another account's call; only one's own can be voided",
 }
 
 // Hint tells what to do about a reason.

@@ -129,6 +129,20 @@ type Pending struct {
 	BySub     []SubCount     `json:",omitempty"`
 	Voided    []VoidedCount  `json:",omitempty"`
 	Tried     []Tried        `json:",omitempty"` // closing by closing, as calls were taken
+	Corrected []Correction   `json:",omitempty"` // in arrival order
+}
+
+// Correction asks to price units that were billed before anew (catalog.corrected, rule B26): those
+// of a tag, or of all where it is empty, and of days [From, To); To 0 means open.
+type Correction struct {
+	EventID string
+	Tag     catalog.TagID `json:",omitempty"`
+	From    billing.Day
+	To      billing.Day `json:",omitempty"`
+}
+
+func (c *Correction) concerns(tag catalog.TagID, day billing.Day) bool {
+	return (c.Tag == "" || c.Tag == tag) && c.From <= day && (c.To == 0 || day < c.To)
 }
 
 // DayCount counts calls of a tag and day.
@@ -166,7 +180,7 @@ type SubCount struct {
 
 func (p *Pending) empty() bool {
 	return len(p.Postpaid) == 0 && len(p.Uncovered) == 0 && len(p.Covered) == 0 &&
-		len(p.Voided) == 0
+		len(p.Voided) == 0 && len(p.Corrected) == 0
 }
 
 // Open makes the account of an account.opened event.

@@ -66,6 +66,10 @@ func (a *Account) Apply(cat *catalog.Catalog, ev billing.AccountEvent, missed Mo
 		a.Switches = insertAfter(a.Switches, s, func(x Switch) bool { return x.At > at })
 	case billing.PriceAgreed:
 		a.agree(cat, &ev, missed)
+	case billing.CatalogCorrected:
+		tag, _ := cat.TagBySpelling(ev.TagName) // none: every tag
+		a.Pending.Corrected = append(a.Pending.Corrected,
+			Correction{EventID: ev.EventID, Tag: tag, From: ev.From, To: ev.To})
 	}
 }
 

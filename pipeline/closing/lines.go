@@ -38,9 +38,16 @@ func (a *Account) postpaidLines(
 	fresh := map[tagMonth][]DayCount{}
 	voided := map[tagMonth][]VoidedCount{}
 	var keys []tagMonth
+	noted := map[tagMonth]bool{}
 	note := func(k tagMonth) {
-		if fresh[k] == nil && voided[k] == nil {
+		if !noted[k] {
+			noted[k] = true
 			keys = append(keys, k)
+		}
+	}
+	for i := range a.Months {
+		if m := &a.Months[i]; a.corrects(m) {
+			note(tagMonth{m.Tag, m.Month})
 		}
 	}
 	for _, c := range a.Pending.Postpaid {
@@ -66,6 +73,7 @@ func (a *Account) postpaidLines(
 		}
 		lines = append(lines, of...)
 	}
+	a.Pending.Corrected = nil
 	return lines, nil
 }
 
@@ -101,12 +109,14 @@ type monthCharge struct {
 	cat     *catalog.Catalog
 	bound   rating.Bound
 	usage   *MonthUsage
-	before  int            // how many of usage.Units earlier bills charged
-	removed []int64        // how many units of each of usage.Units voided lines take back
-	rated   []rating.Rated // of the units that remain, at the quantity now reached
-	shown   []rating.Rated // of this bill's units with those that a voided line takes back
-	counts  []int64        // the quantities of shown
-	total   int64          // the month's postpaid quantity now
+	before  int // how many of usage.Units earlier bills charged
+	// corrected tells which of those got another price list on this bill (B26).
+	corrected []billing.Step
+	removed   []int64        // how many units of each of usage.Units voided lines take back
+	rated     []rating.Rated // of the units that remain, at the quantity now reached
+	shown     []rating.Rated // of this bill's units with those that a voided line takes back
+	counts    []int64        // the quantities of shown
+	total     int64          // the month's postpaid quantity now
 }
 
 func (a *Account) chargeMonth(
@@ -125,7 +135,12 @@ func (a *Account) chargeMonth(
 		return nil, err
 	}
 	mc.rate()
-	lines := mc.adjustment(mc.voidedLines(voided))
+	lines := mc.voidedLines(voided)
+	// Only now, since a voided line gives back what was charged.
+	if mc.corrected = a.correct(cat, u, mc.before); len(mc.corrected) > 0 {
+		mc.rate()
+	}
+	lines = mc.adjustment(lines)
 	for i := mc.before; i < len(u.Units); {
 		p := billing.PeriodOf(a.Cycle, u.Units[i].Day)
 		j := i
@@ -137,6 +152,9 @@ func (a *Account) chargeMonth(
 	}
 	for i := range u.Units {
 		u.Units[i].Charged = mc.rated[i].Amount
+	}
+	if len(lines) == 0 { // a correction that moved nothing
+		return nil, nil
 	}
 	for i := range lines {
 		bill.Quantity += lines[i].Quantity
@@ -150,6 +168,7 @@ func (a *Account) chargeMonth(
 // taken and voided between two bills stands on its usage line and on its voided line.
 func (mc *monthCharge) rate() {
 	units := make([]rating.Units, len(mc.usage.Units))
+	mc.total, mc.counts = 0, nil
 	for i := range units {
 		x := &mc.usage.Units[i]
 		units[i] = rating.Units{Day: x.Day, Quantity: x.Quantity, Prices: &x.Prices}
@@ -181,7 +200,7 @@ func (mc *monthCharge) adjustment(lines []billing.BillLine) []billing.BillLine {
 	}
 	l := mc.line(billing.TierAdjustmentLine, mc.usage.Month.String())
 	l.Amount = diff
-	l.Explain = mc.adjustmentSteps(now, was)
+	l.Explain = append(slices.Clone(mc.corrected), mc.adjustmentSteps(now, was)...)
 	return append(lines, l)
 }
 

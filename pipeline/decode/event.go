@@ -85,6 +85,10 @@ func (r *reader) eventFields(ev *billing.AccountEvent) {
 		ev.Reason = r.text("reason", textCharsMax)
 	case billing.PriceAgreed:
 		r.agreement(ev)
+	case billing.CatalogCorrected:
+		ev.TagName = r.optional("tag", textCharsMax)
+		r.span(ev)
+		ev.Reason = r.text("reason", textCharsMax)
 	case billing.PostpaidDisabled, billing.PostpaidEnabled, billing.AccountClosed:
 	default:
 		r.fail(refuse(billing.UnknownEventType, "type is %q", ev.Type))
@@ -93,18 +97,23 @@ func (r *reader) eventFields(ev *billing.AccountEvent) {
 
 func (r *reader) agreement(ev *billing.AccountEvent) {
 	ev.TagName = r.text("tag", textCharsMax)
-	ev.From = r.day(r.text("from", textCharsMax), "from")
-	if to := r.optional("to", textCharsMax); to != "" {
-		ev.To = r.day(to, "to")
-		if r.refusal == nil && ev.To <= ev.From {
-			r.fail(refuse(billing.FieldValue, "to %s is not after from %s", ev.To, ev.From))
-		}
-	}
+	r.span(ev)
 	ev.Graduated = r.oneOf("mode", "graduated", "volume") == "graduated"
 	ev.Tiers = r.tiers()
 	if r.refusal == nil {
 		if err := rating.CheckTiers(ev.Tiers); err != nil {
 			r.fail(refuse(billing.TiersRefused, "tiers: %v", err))
+		}
+	}
+}
+
+// span reads days: from, and to if the span ends.
+func (r *reader) span(ev *billing.AccountEvent) {
+	ev.From = r.day(r.text("from", textCharsMax), "from")
+	if to := r.optional("to", textCharsMax); to != "" {
+		ev.To = r.day(to, "to")
+		if r.refusal == nil && ev.To <= ev.From {
+			r.fail(refuse(billing.FieldValue, "to %s is not after from %s", ev.To, ev.From))
 		}
 	}
 }

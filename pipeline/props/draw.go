@@ -76,6 +76,9 @@ func (g *gen) account(id string) {
 	if g.one(8) {
 		g.event("account.closed", id, g.instant())
 	}
+	if g.one(6) { // under one catalogue it changes nothing
+		g.event("catalog.corrected", id, g.instant(), "reason", "r", "from", "2021-01-01")
+	}
 	if g.one(12) {
 		g.spoil(id)
 	}

@@ -8,6 +8,7 @@ package rating
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/shopspring/decimal"
 
@@ -24,6 +25,17 @@ type Prices struct {
 	Graduated bool
 	Tiers     []billing.Tier
 	Factors   []Factor
+}
+
+// Same tells whether two price lists charge the same for every unit, whatever their names.
+func (p *Prices) Same(o *Prices) bool {
+	return p.Graduated == o.Graduated &&
+		slices.EqualFunc(p.Tiers, o.Tiers, func(a, b billing.Tier) bool {
+			return a.From == b.From && a.Unpublished == b.Unpublished && a.Price.Equal(b.Price)
+		}) &&
+		slices.EqualFunc(p.Factors, o.Factors, func(a, b Factor) bool {
+			return a.Value.Equal(b.Value)
+		})
 }
 
 // Factor is a published discount that multiplies a list price on its days.
