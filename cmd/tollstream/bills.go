@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
 	"tollstream/sinks/clickhouse"
 	"tollstream/sinks/text"
 )
@@ -170,13 +171,19 @@ func newBillsExplainCommand(open storeOpener) *cobra.Command {
 	}
 }
 
-// configuredStore opens the store that the configuration names.
-func configuredStore(c *cobra.Command) (*clickhouse.Store, *time.Location, error) {
+// configuredCatalog reads the configuration and the catalogue that it names.
+func configuredCatalog(c *cobra.Command) (*Config, *catalog.Catalog, error) {
 	cfg, err := loadConfig(c)
 	if err != nil {
 		return nil, nil, err
 	}
 	cat, err := loadCatalog(cfg.Catalog)
+	return cfg, cat, err
+}
+
+// configuredStore opens the store that the configuration names.
+func configuredStore(c *cobra.Command) (*clickhouse.Store, *time.Location, error) {
+	cfg, cat, err := configuredCatalog(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,11 +196,7 @@ func configuredStore(c *cobra.Command) (*clickhouse.Store, *time.Location, error
 
 // configuredOptions says where the ClickHouse of the configuration is.
 func configuredOptions(c *cobra.Command) (clickhouse.Options, error) {
-	cfg, err := loadConfig(c)
-	if err != nil {
-		return clickhouse.Options{}, err
-	}
-	cat, err := loadCatalog(cfg.Catalog)
+	cfg, cat, err := configuredCatalog(c)
 	if err != nil {
 		return clickhouse.Options{}, err
 	}

@@ -89,11 +89,7 @@ func newEmbeddedCommand() *cobra.Command {
 		Use:   "embedded",
 		Short: "Run only the embedded Kafka broker and ClickHouse, for other clients to use",
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c)
-			if err != nil {
-				return err
-			}
-			cat, err := loadCatalog(cfg.Catalog)
+			cfg, cat, err := configuredCatalog(c)
 			if err != nil {
 				return err
 			}
