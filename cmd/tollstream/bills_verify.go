@@ -15,13 +15,6 @@ import (
 	"tollstream/sinks/clickhouse"
 )
 
-// verifyCallsTogether and verifyAccountsTogether bound what is in memory at once. An account with
-// more calls than that is a group of its own.
-const (
-	verifyCallsTogether    = 200_000
-	verifyAccountsTogether = 500
-)
-
 // errDiffers ends a verification that found something with exit status 1.
 var errDiffers = errors.New("bills differ from what the stored records make")
 
@@ -53,11 +46,7 @@ A difference ends it with exit status 1.`,
 			return open.with(func(
 				ctx context.Context, c *cobra.Command, s *clickhouse.Store, _ *time.Location,
 			) error {
-				cfg, err := loadConfig(c)
-				if err != nil {
-					return err
-				}
-				cat, err := loadCatalog(cfg.Catalog)
+				_, cat, err := configuredCatalog(c)
 				if err != nil {
 					return err
 				}
@@ -88,7 +77,7 @@ func verifyBill(
 	if err != nil {
 		return err
 	}
-	stored, err := s.StoredBills(ctx, []string{account})
+	stored, err := s.StoredBills(ctx, []string{account}, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -118,54 +107,18 @@ func verifyBills(
 	if err != nil {
 		return err
 	}
-	all, err := s.VerifiableAccounts(ctx)
-	if err != nil {
-		return err
-	}
-	groups, total := verifyGroups(all, f.Account)
-	bar := progress(stderr, int(total))
-	defer bar.Finish()
 	t := tally{w: w}
-	for _, g := range groups {
-		results, err := v.Accounts(ctx, g.accounts, verify.Selection{From: f.From, To: f.To})
+	err = eachGroup(ctx, s, f.Account, stderr, func(accounts []string) error {
+		results, err := v.Accounts(ctx, accounts, verify.Selection{From: f.From, To: f.To})
 		if err != nil {
-			return fmt.Errorf("verify accounts %s to %s: %w", g.accounts[0],
-				g.accounts[len(g.accounts)-1], err)
-		}
-		if err := t.show(results); err != nil {
 			return err
 		}
-		bar.Add64(int64(g.calls))
+		return t.show(results)
+	})
+	if err != nil {
+		return fmt.Errorf("verify %w", err)
 	}
-	bar.Finish()
 	return t.finish()
-}
-
-// verifyGroup are accounts that are verified together.
-type verifyGroup struct {
-	accounts []string
-	calls    uint64
-}
-
-// verifyGroups cuts the accounts, or the one that is asked for, into groups that fit in memory.
-func verifyGroups(all []clickhouse.AccountCalls, only string) ([]verifyGroup, uint64) {
-	var groups []verifyGroup
-	var total uint64
-	for _, a := range all {
-		if only != "" && a.AccountID != only {
-			continue
-		}
-		last := len(groups) - 1
-		if last < 0 || len(groups[last].accounts) == verifyAccountsTogether ||
-			groups[last].calls+a.Calls > verifyCallsTogether {
-			groups = append(groups, verifyGroup{})
-			last++
-		}
-		groups[last].accounts = append(groups[last].accounts, a.AccountID)
-		groups[last].calls += a.Calls
-		total += a.Calls
-	}
-	return groups, total
 }
 
 // tally writes a line for each bill and counts them.

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +16,9 @@ import (
 	"tollstream/sinks/clickhouse"
 )
 
-// sql runs a statement on the embedded ClickHouse, as someone who tampers with it would.
-func (w *testWorld) sql(t *testing.T, statement string) {
+// sql runs a statement on the embedded ClickHouse, as someone who tampers with it would, and gives
+// the answer.
+func (w *testWorld) sql(t *testing.T, statement string) string {
 	t.Helper()
 	c := &w.cfg.ClickHouse
 	at := url.URL{Scheme: "http", Host: c.Addr, Path: "/", RawQuery: url.Values{
@@ -29,9 +28,11 @@ func (w *testWorld) sql(t *testing.T, statement string) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // only read
-	if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
+	text, _ := io.ReadAll(answer.Body)
+	if answer.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s", statement, text)
 	}
+	return strings.TrimSpace(string(text))
 }
 
 // command runs a command line against the world's servers and gives its exit status and output.
@@ -97,6 +98,7 @@ func TestBillsVerify(t *testing.T) {
 			t.Errorf("%s alone: %v\n%s", b.BillID, err, out.String())
 		}
 	}
+	w.checkSimulate(t, bills)
 	w.tamper(t, s, bills[len(bills)/2])
 }
 
@@ -165,22 +167,10 @@ func lineOf(text, id string) string {
 // product that arrived shortly before the change are taken after it, older ones are not (B26).
 func TestBillsVerifyAcrossCatalogues(t *testing.T) {
 	w := newTestWorld(t, t.TempDir())
-	file := string(w.cat.File)
-	for _, change := range []struct{ from, to string }{
-		{"- {cohorts: all, tag: idcard}",
-			"- {cohorts: [A], tag: idcard}\n        - {cohorts: [B, C], tag: none}"},
-		{"    intention_self:\n      - {price: \"0.80\", source: P-day}",
-			"    intention_self:\n      - {price: \"0.85\", source: P-day}"},
-	} {
-		if !strings.Contains(file, change.from) {
-			t.Fatalf("the catalogue has no %s", change.from)
-		}
-		file = strings.ReplaceAll(file, change.from, change.to)
-	}
-	path := filepath.Join(t.TempDir(), "before.yaml")
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := w.changedCatalog(t, "- {cohorts: all, tag: idcard}",
+		"- {cohorts: [A], tag: idcard}\n        - {cohorts: [B, C], tag: none}",
+		"    intention_self:\n      - {price: \"0.80\", source: P-day}",
+		"    intention_self:\n      - {price: \"0.85\", source: P-day}")
 	g, err := generate.New(generate.Options{
 		Seed: 22, Catalog: w.cat, From: billing.DateOf(2023, 1, 26), To: billing.DateOf(2023, 2, 3),
 		Accounts: 8, Calls: 2_000, CallPartitions: callPartitions,
@@ -189,7 +179,7 @@ func TestBillsVerifyAcrossCatalogues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.generated(t, g)
+	records := w.generated(t, g)
 	w.cfg.Settle.FirstClosing = g.FirstClosing()
 	w.cfg.Catalog = path
 	w.runUntil(t, billing.InstantOf(time.Date(2023, 1, 31, 0, 0, 0, 0, time.UTC)))
@@ -220,6 +210,7 @@ func TestBillsVerifyAcrossCatalogues(t *testing.T) {
 	if len(made) != 2 || made[w.cat.Digest] == 0 || learnt == 0 {
 		t.Error("the change of catalogue was to show on the bills")
 	}
+	w.checkSimulateTag(t, g.FirstClosing(), billing.DateOf(2023, 1, 30), records)
 	w.sql(t, "DELETE FROM catalogs WHERE digest != '"+w.cat.Digest+"'")
 	err = verifyBills(t.Context(), s, w.cat, clickhouse.BillFilter{}, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "the table catalogs has no catalogue") {

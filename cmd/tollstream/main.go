@@ -91,6 +91,7 @@ func newRootCommand() *cobra.Command {
 		newClickHouseChildCommand(),
 		configured(newMigrateCommand(configuredOptions)),
 		configured(newBillsCommand(configuredStore)),
+		configured(newSimulateCommand(configuredStore)),
 		configured(newQuarantineCommand(configuredStore)),
 	)
 	markUsageErrors(root)

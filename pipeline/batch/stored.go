@@ -5,6 +5,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/claim"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/decode"
 )
@@ -37,10 +38,33 @@ func (b *Biller) TakeBills() []*billing.Bill {
 // as they are, and copies of known accounts that were appended before oldest stay as they were
 // judged, because the closings to come would no longer look at them.
 func (b *Biller) UseCatalog(cat *catalog.Catalog, oldest billing.Instant) {
+	b.leaveAll(func(c *billing.CallRecord) bool {
+		_, known := b.registry.Main(c.AccountID)
+		return known && c.Arrival.Appended < oldest
+	})
+	for _, p := range b.pool { // each call on its own; their order does not matter
+		for _, c := range p.copies {
+			c.Dims = moved(c.Dims, b.cat.Dimensions, cat.Dimensions)
+		}
+	}
+	b.cat, b.calls, b.events = cat, decode.NewCalls(cat), decode.NewEvents(cat)
+}
+
+// KeepUntagged leaves copies of calls before a day that have no tag in quarantine for good, so that
+// a catalogue that has a tag for them does not bill what lies before that day.
+func (b *Biller) KeepUntagged(before billing.Day) {
+	b.leaveAll(func(c *billing.CallRecord) bool {
+		refusal := claim.Judge(b.cat, b.registry, c).Refusal
+		return refusal != nil && refusal.Reason == billing.NoBillingTag &&
+			billing.DayOf(c.OccurredAt, b.cat.Settings.Zone) < before
+	})
+}
+
+// leaveAll leaves the copies for which over holds as they are judged now.
+func (b *Biller) leaveAll(over func(*billing.CallRecord) bool) {
 	for id, p := range b.pool { // each call on its own; their order does not matter
 		p.copies = slices.DeleteFunc(p.copies, func(c *billing.CallRecord) bool {
-			_, known := b.registry.Main(c.AccountID)
-			if !known || c.Arrival.Appended >= oldest {
+			if !over(c) {
 				return false
 			}
 			b.leave(c)
@@ -49,12 +73,11 @@ func (b *Biller) UseCatalog(cat *catalog.Catalog, oldest billing.Instant) {
 		if len(p.copies) == 0 {
 			delete(b.pool, id)
 		}
-		for _, c := range p.copies {
-			c.Dims = moved(c.Dims, b.cat.Dimensions, cat.Dimensions)
-		}
 	}
-	b.cat, b.calls, b.events = cat, decode.NewCalls(cat), decode.NewEvents(cat)
 }
+
+// Account is a main account as the last closing left it, nil if it is not open.
+func (b *Biller) Account(id string) *closing.Account { return b.accounts[id] }
 
 // moved puts a call's dimensions into the order of another catalogue's list.
 func moved(values []string, from, to []catalog.Dimension) []string {

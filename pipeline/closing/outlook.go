@@ -29,8 +29,8 @@ func (a *Account) ahead() *Account {
 	return &copied
 }
 
-// standing is status and balance right after an instant, as far as known now.
-func (a *Account) standing(
+// Standing is status and balance right after an instant, as far as known now.
+func (a *Account) Standing(
 	at, suspendAfter billing.Instant,
 ) (billing.Status, decimal.Decimal) {
 	ahead := a.ahead()
@@ -65,7 +65,7 @@ func (a *Account) Restate(
 			AccountID: a.ID, EffectiveAt: c.EffectiveAt, Cause: "withdrawn: " + trigger,
 			Provisional: true, Corrects: c.EventID, Withdraws: true,
 		}
-		w.Status, w.Balance = a.standing(c.EffectiveAt, suspendAfter)
+		w.Status, w.Balance = a.Standing(c.EffectiveAt, suspendAfter)
 		records = append(records, w)
 	}
 	for _, c := range known {

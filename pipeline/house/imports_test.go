@@ -41,7 +41,9 @@ var order = map[string][]string{
 	"settle": {"accounts", "billing", "catalog", "claim", "closing", "kafkalog", "observe",
 		"roster", "stored", "tagging"},
 	"remake":              {"batch", "billing", "catalog", "closing", "decode", "stored"},
+	"remake/remaketest":   {"billing", "canonical", "catalog", "remake", "stored"},
 	"verify":              {"billing", "canonical", "catalog", "remake", "stored"},
+	"simulate":            {"billing", "catalog", "closing", "remake", "stored"},
 	"generate":            {"billing", "catalog", "tagging", "accounts", "decode", "canonical"},
 	"catalog/catalogtest": {"billing", "catalog", "tagging", "rating"},
 	"closing/closingtest": {"billing"}, // reads explanations as a person does

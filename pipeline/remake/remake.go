@@ -75,21 +75,37 @@ type Bill struct {
 	Zone *time.Location
 }
 
-// Make makes the closings up to and including until again, 0 meaning all, and gives the bills of
-// some main accounts by their ids. All records of these accounts are in memory meanwhile.
-func (c *Closings) Make(
-	ctx context.Context, accounts []string, until billing.Instant,
-) (map[string]Bill, error) {
+// Done gives the settlements of the closings that are done, in order.
+func (c *Closings) Done() []stored.Settlement { return c.done }
+
+// Plan says which closings are made again, and by which catalogues.
+type Plan struct {
+	Until billing.Instant // closings after it are not made; 0 means all are
+	// Other, unless it is nil, judges and prices in place of the recorded catalogues from the closing
+	// of day From on. Calls of days before From that had no tag then do not get one.
+	Other *catalog.Catalog
+	From  billing.Day
+}
+
+// Made is what became of some main accounts.
+type Made struct {
+	Bills    map[string]Bill             // by their ids
+	Accounts map[string]*closing.Account // as the last closing of the plan left those that are open
+}
+
+// Make makes closings again for some main accounts. All records of these accounts are in memory
+// meanwhile.
+func (c *Closings) Make(ctx context.Context, accounts []string, plan Plan) (*Made, error) {
 	done := c.done
-	if until != 0 {
-		n := sort.Search(len(done), func(k int) bool { return done[k].ClosedAt > until })
+	if plan.Until != 0 {
+		n := sort.Search(len(done), func(k int) bool { return done[k].ClosedAt > plan.Until })
 		done = done[:n]
 	}
 	records, err := c.read(ctx, accounts, len(done))
 	if err != nil {
 		return nil, err
 	}
-	r := run{closings: c, mine: map[string]bool{}, bills: map[string]Bill{}}
+	r := run{closings: c, plan: plan, mine: map[string]bool{}, bills: map[string]Bill{}}
 	for _, id := range accounts {
 		r.mine[id] = true
 	}
@@ -99,11 +115,11 @@ func (c *Closings) Make(
 		}
 		records[k] = seen{} // the biller keeps what it still needs
 	}
-	return r.bills, nil
+	return &Made{Bills: r.bills, Accounts: r.accounts(accounts)}, nil
 }
 
-// catalog gives a catalogue by its digest, as it was kept when it was first used (B26).
-func (c *Closings) catalog(ctx context.Context, digest string) (*catalog.Catalog, error) {
+// Catalog gives a catalogue by its digest, as it was kept when it was first used (B26).
+func (c *Closings) Catalog(ctx context.Context, digest string) (*catalog.Catalog, error) {
 	if cat := c.catalogs[digest]; cat != nil {
 		return cat, nil
 	}

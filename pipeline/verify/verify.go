@@ -15,8 +15,10 @@ import (
 // Source is what verifying asks of a store.
 type Source interface {
 	remake.Source
-	// StoredBills gives the bills of main accounts, of closings that are done.
-	StoredBills(ctx context.Context, accounts []string) ([]*stored.Bill, error)
+	// StoredBills gives the bills of main accounts, of closings that are done and whose times lie in
+	// [from, to]; 0 is open.
+	StoredBills(ctx context.Context, accounts []string, from, to billing.Instant) (
+		[]*stored.Bill, error)
 }
 
 // Verifier verifies bills of one store. It is not safe for concurrent use.
@@ -55,13 +57,13 @@ func (s *Selection) holds(b *billing.Bill) bool {
 func (v *Verifier) Accounts(
 	ctx context.Context, accounts []string, selection Selection,
 ) ([]Result, error) {
-	kept, err := v.source.StoredBills(ctx, accounts)
+	kept, err := v.source.StoredBills(ctx, accounts, 0, selection.Until)
 	if err != nil {
 		return nil, err
 	}
-	made, err := v.closings.Make(ctx, accounts, selection.Until)
+	made, err := v.closings.Make(ctx, accounts, remake.Plan{Until: selection.Until})
 	if err != nil {
 		return nil, err
 	}
-	return compareAll(made, kept, &selection), nil
+	return compareAll(made.Bills, kept, &selection), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/remake"
+	"tollstream/pipeline/simulate"
 	"tollstream/pipeline/stored"
 	"tollstream/pipeline/verify"
 )
@@ -31,7 +32,7 @@ func (s *Store) CatalogFile(ctx context.Context, digest string) ([]byte, error) 
 		Scan(&file)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("the table catalogs has no catalogue %.12s: %w; start the command "+
-			"with the catalogue that made the bill", digest, ErrNotFound)
+			"with the catalogue that made the bill, or put its row back", digest, ErrNotFound)
 	}
 	return []byte(file), s.options.explain("read a catalogue", err)
 }
@@ -83,14 +84,24 @@ func (s *Store) CopiesOf(ctx context.Context, ids []string, each func(*remake.Ca
 		})
 }
 
-// StoredBills implements verify.Source.
-func (s *Store) StoredBills(ctx context.Context, accounts []string) ([]*stored.Bill, error) {
+// StoredBills implements verify.Source and simulate.Source.
+func (s *Store) StoredBills(
+	ctx context.Context, accounts []string, from, to billing.Instant,
+) ([]*stored.Bill, error) {
+	var c conditions
+	c.add("account_id IN (?)", accounts)
+	if from != 0 {
+		c.add("closed_at >= ?", from.Time())
+	}
+	if to != 0 {
+		c.add("closed_at <= ?", to.Time())
+	}
 	byID := map[string]*stored.Bill{}
 	var out []*stored.Bill
 	err := s.each(longLists(ctx), "read bills", `SELECT bill_id, account_id, cycle, period, period_start,
 			period_end, closed_at, currency, catalog_version, catalog_digest, rule_version, total,
 			balance_before, balance_after, previous_digest, digest, lines, json
-		FROM bills WHERE account_id IN (?) ORDER BY account_id, closed_at, bill_id`, []any{accounts},
+		FROM bills`+c.where()+` ORDER BY account_id, closed_at, bill_id`, c.args,
 		func(rows driverRows) error {
 			bill, err := scanStored(rows)
 			if err != nil {
@@ -105,7 +116,7 @@ func (s *Store) StoredBills(ctx context.Context, accounts []string) ([]*stored.B
 	}
 	err = s.each(longLists(ctx), "read bill lines", `SELECT bill_id, line_no, kind, tag, tag_name, period,
 			quantity, unit_price, amount, package_id, flags, explain
-		FROM bill_lines WHERE account_id IN (?) ORDER BY bill_id, line_no`, []any{accounts},
+		FROM bill_lines`+c.where()+` ORDER BY bill_id, line_no`, c.args,
 		func(rows driverRows) error {
 			var id string
 			l, err := scanLine(rows, &id)
@@ -181,4 +192,7 @@ func (s *Store) VerifiableAccounts(ctx context.Context) ([]AccountCalls, error) 
 	return out, err
 }
 
-var _ verify.Source = (*Store)(nil)
+var (
+	_ verify.Source   = (*Store)(nil)
+	_ simulate.Source = (*Store)(nil)
+)
