@@ -10,6 +10,7 @@ import (
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/generate"
+	"tollstream/pipeline/stored"
 )
 
 // TestRestartGoesOn stops the pipeline again and again while it works, the ClickHouse process once
@@ -46,6 +47,63 @@ func TestRestartGoesOn(t *testing.T) {
 	w.runUntil(t, g.Until())
 	if got, want := w.bills(t), billText(w.cat, want.Bills); !bytes.Equal(got, want) {
 		t.Errorf("bills differ after restarts: %s", firstDifference(got, want))
+	}
+	w.checkBooks(t, want, g.Ledger())
+}
+
+// TestTwoProcessesShareTheWork runs two pipelines side by side: the partitions are shared between
+// them and one of them closes. When that one stops the other takes over, and the bills are those of
+// one process.
+func TestTwoProcessesShareTheWork(t *testing.T) {
+	w := newTestWorld(t, t.TempDir())
+	g, err := generate.New(generate.Options{
+		Seed: 12, Catalog: w.cat, From: billing.DateOf(2023, 1, 2), To: billing.DateOf(2023, 1, 8),
+		Accounts: 6, Calls: 2_000, CallPartitions: callPartitions,
+		Rates: generate.Rates{Duplicates: 0.05, Late: 0.1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := w.generated(t, g)
+	w.cfg.Settle.FirstClosing, w.cfg.Settle.Until = g.FirstClosing(), g.Until()
+	want, err := batch.Run(w.cat, records, g.Until(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	first, stopFirst := context.WithCancel(ctx)
+	defer stopFirst()
+	var byFirst, bySecond int
+	ended := make(chan error, 2)
+	run := func(ctx context.Context, closed func()) {
+		s, err := build(ctx, w.cfg, w.logger)
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer s.Close()
+		s.closed = func(*stored.Settlement) { closed() }
+		ended <- s.Run(ctx)
+	}
+	go run(first, func() {
+		if byFirst++; byFirst == 2 {
+			go run(ctx, func() { bySecond++ })
+		}
+		if byFirst == 4 {
+			stopFirst()
+		}
+	})
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if byFirst+bySecond < 8 || bySecond == 0 {
+		t.Errorf("%d closings by the first process, %d by the second", byFirst, bySecond)
+	}
+	if got, want := w.bills(t), billText(w.cat, want.Bills); !bytes.Equal(got, want) {
+		t.Errorf("bills differ: %s", firstDifference(got, want))
 	}
 	w.checkBooks(t, want, g.Ledger())
 }

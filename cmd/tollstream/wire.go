@@ -55,7 +55,10 @@ type system struct {
 // Bounds for parts that have no setting of their own.
 const (
 	settlePoll = 500 * time.Millisecond
-	startWait  = 10 * time.Second // for the first answer of a server
+	// sessionTimeout is how long a process may be silent before others take over its work. Taking
+	// over too early costs some work done twice and nothing else.
+	sessionTimeout = 10 * time.Second
+	startWait      = 10 * time.Second // for the first answer of a server
 )
 
 // build connects everything and checks that the world is as it has to be: servers that answer, a
@@ -241,15 +244,7 @@ func (s *system) Run(outer context.Context) error {
 
 func (s *system) ingest(ctx context.Context) error {
 	k := &s.cfg.Kafka
-	transport, err := k.Transport()
-	if err != nil {
-		return err
-	}
-	group, err := kafkalog.NewGroup(kafkalog.GroupOptions{
-		Brokers: k.Brokers, GroupID: k.Group + "-ingest",
-		Topics: append([]string{k.Topics.AccountEvents}, k.Topics.Calls...),
-		Dialer: kafkalog.Dialer(transport),
-	})
+	group, err := s.group("ingest", append([]string{k.Topics.AccountEvents}, k.Topics.Calls...)...)
 	if err != nil {
 		return err
 	}
@@ -260,6 +255,19 @@ func (s *system) ingest(ctx context.Context) error {
 		Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
 		Progress: s.health.Loop(roleIngest, s.cfg.HTTP.StallAfter), Logger: s.logger,
 	}).Run(ctx)
+}
+
+// group is this process's membership among those that share a work.
+func (s *system) group(work string, topics ...string) (*kafkalog.Group, error) {
+	k := &s.cfg.Kafka
+	transport, err := k.Transport()
+	if err != nil {
+		return nil, err
+	}
+	return kafkalog.NewGroup(kafkalog.GroupOptions{
+		Brokers: k.Brokers, GroupID: k.Group + "-" + work, Topics: topics,
+		Dialer: kafkalog.Dialer(transport), SessionTimeout: sessionTimeout,
+	})
 }
 
 func (s *system) usage(ctx context.Context) error {
@@ -287,7 +295,11 @@ func (s *system) settle(ctx context.Context) error {
 	if first := s.cfg.Settle.FirstClosing; first != 0 {
 		o.First = &first
 	}
-	if err := settle.New(o).Run(ctx); err != nil {
+	group, err := s.group("settle", k.Topics.Settlements)
+	if err != nil {
+		return err
+	}
+	if err := settle.Lead(ctx, group, k.Topics.Settlements, o); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
 	progress.IdleUntil(time.Now().AddDate(100, 0, 0)) // there is nothing more to close, ever

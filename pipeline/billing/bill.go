@@ -103,9 +103,11 @@ type StatusChange struct {
 	Balance     decimal.Decimal // right after the change
 	Cause       string
 
-	// A provisional record was said between closings. Corrects names the one that it replaces, if
-	// any; Withdraws says that nothing happened at that instant after all.
+	// A provisional record was said between closings and builds on the closing of the time BasedOn.
+	// Corrects names the one that it replaces, if any; Withdraws says that nothing happened at that
+	// instant after all.
 	Provisional bool
+	BasedOn     Instant
 	Corrects    string
 	Withdraws   bool
 }

@@ -60,14 +60,14 @@ func StepObjects(steps []billing.Step) []any {
 }
 
 // Status is a status change as the contract's JSON. Only a record said between closings has the
-// fields provisional and corrects.
+// fields provisional, based_on and corrects.
 func Status(s *billing.StatusChange, zone *time.Location) []byte {
 	o := Object{
 		"event_id": s.EventID, "account_id": s.AccountID, "status": string(s.Status),
 		"effective_at": s.EffectiveAt.In(zone), "balance": Money(s.Balance), "cause": s.Cause,
 	}
 	if s.Provisional {
-		o["provisional"] = true
+		o["provisional"], o["based_on"] = true, s.BasedOn.In(zone)
 	}
 	if s.Corrects != "" {
 		o["corrects"] = s.Corrects

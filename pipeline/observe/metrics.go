@@ -40,6 +40,7 @@ type Metrics struct {
 	appended      watermark
 	swept         watermark
 	sweepSeconds  prometheus.Histogram
+	leads         prometheus.Gauge
 	closings      prometheus.Counter
 	lastClosing   prometheus.Gauge
 	closeSeconds  prometheus.Histogram
@@ -104,6 +105,8 @@ func (m *Metrics) settleMetrics(f factory) {
 	m.sweepSeconds = f.histogram("usage_sweep_duration_seconds",
 		"Time of one sweep of the open days.", 0.01, 12)
 	m.closings = f.counter("closings_total", "Closings done by this process.")
+	m.leads = f.gauge("settle_leads",
+		"1 in the process that closes, 0 in those that stand by for it.")
 	m.lastClosing = f.gauge("last_closing_timestamp_seconds",
 		"Nominal close time of the last closing that was done.")
 	m.closeSeconds = f.histogram("closing_duration_seconds",
@@ -199,6 +202,14 @@ func (m *Metrics) Billed(currency string, total float64) {
 		sign, total = "negative", -total
 	}
 	m.amount.WithLabelValues(currency, sign).Add(total)
+}
+
+// Leads notes whether this process is the one that closes.
+func (m *Metrics) Leads(yes bool) {
+	m.leads.Set(0)
+	if yes {
+		m.leads.Set(1)
+	}
 }
 
 // SettleWaits notes how long the due closing has waited, and for what. reason is one of a few

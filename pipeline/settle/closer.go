@@ -101,6 +101,9 @@ func (c *closer) run(ctx context.Context) error {
 	if err := books.check(); err != nil {
 		return err
 	}
+	if err := c.loop.leads(); err != nil {
+		return err
+	}
 	if err := c.publish(ctx); err != nil { // 6
 		return err
 	}
@@ -247,7 +250,7 @@ func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
 	}
 	at := c.moment.At
 	fresh, due := account.Restate(of.said, at, at, cat.Settings.SuspendAfter, c.trigger())
-	chunk.Said = append(append(chunk.Said, corrections...), fresh...)
+	chunk.Said = append(chunk.Said, basedOn(at, append(corrections, fresh...))...)
 	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
 		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
 		DueAt: account.DueAt(cat, c.moment), StatusDue: due})

@@ -76,6 +76,9 @@ type Options struct {
 	Metrics  *observe.Metrics
 	Progress *observe.Progress
 	Logger   *slog.Logger
+	// Lease, if not nil, is asked before what other processes can see whether this one is still
+	// the one that closes; see Lead.
+	Lease func() error
 	// Closed, if not nil, hears of each closing that is done.
 	Closed func(*stored.Settlement)
 }

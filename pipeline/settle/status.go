@@ -154,10 +154,22 @@ func (w *watch) say(ctx context.Context, ids []string, now billing.Instant) erro
 	if len(news) == 0 {
 		return nil
 	}
-	if err := l.Store.WriteSaid(ctx, w.base, news); err != nil {
+	news = basedOn(w.base, news)
+	if err := l.leads(); err != nil {
+		return err
+	}
+	if err := l.Store.WriteSaid(ctx, news); err != nil {
 		return err
 	}
 	return w.publish(ctx, news)
+}
+
+// basedOn notes which closing records build on.
+func basedOn(base billing.Instant, records []billing.StatusChange) []billing.StatusChange {
+	for i := range records {
+		records[i].BasedOn = base
+	}
+	return records
 }
 
 func (w *watch) publish(ctx context.Context, list []billing.StatusChange) error {

@@ -52,8 +52,8 @@ type Store interface {
 	// is not replaced yet; only records based on closings through base count.
 	Said(ctx context.Context, ids []string, since, base billing.Instant) (
 		map[string][]billing.StatusChange, error)
-	// WriteSaid keeps records that are about to be published, based on a closing.
-	WriteSaid(ctx context.Context, base billing.Instant, list []billing.StatusChange) error
+	// WriteSaid keeps records that are about to be published.
+	WriteSaid(ctx context.Context, list []billing.StatusChange) error
 	// Unpublished gives records based on a closing of which it is not known that they were published.
 	Unpublished(ctx context.Context, base billing.Instant) ([]billing.StatusChange, error)
 	// MarkSaid notes that every record based on a closing was published.

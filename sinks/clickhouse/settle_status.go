@@ -8,7 +8,8 @@ import (
 )
 
 // saidColumns are the columns of said_status that make a change of status.
-const saidColumns = `event_id, account_id, status, effective_at, balance, cause, corrects, withdraws`
+const saidColumns = `event_id, account_id, status, effective_at, balance, cause, based_on, corrects,
+	withdraws`
 
 // StatusOf implements settle.Store.
 func (s *Store) StatusOf(
@@ -26,7 +27,7 @@ func (s *Store) StatusOf(
 	}, `SELECT true AS provisional, `+saidColumns+` FROM said_status FINAL WHERE based_on = ?
 		UNION ALL
 		SELECT false AS provisional, event_id, account_id, status, effective_at, balance, cause,
-			'' AS corrects, false AS withdraws
+			closed_at AS based_on, '' AS corrects, false AS withdraws
 		FROM status_changes FINAL WHERE closed_at = ? AND NOT status_changes.provisional
 		ORDER BY account_id, multiIf(NOT provisional, 1, effective_at < ?, 0, 2), effective_at,
 			withdraws DESC, event_id`,
@@ -69,14 +70,12 @@ func (s *Store) Unpublished(
 }
 
 // WriteSaid implements settle.Store.
-func (s *Store) WriteSaid(
-	ctx context.Context, base billing.Instant, list []billing.StatusChange,
-) error {
+func (s *Store) WriteSaid(ctx context.Context, list []billing.StatusChange) error {
 	n := len(list)
 	return s.insert(ctx, "said_status", append(statusColumns(list),
 		column{"corrects", values(n, func(i int) string { return list[i].Corrects })},
 		column{"withdraws", values(n, func(i int) bool { return list[i].Withdraws })},
-		column{"based_on", instants(n, func(int) billing.Instant { return base })},
+		column{"based_on", instants(n, func(i int) billing.Instant { return list[i].BasedOn })},
 		column{"published", values(n, func(int) bool { return false })}))
 }
 
@@ -125,13 +124,14 @@ func (s *Store) eachStatus(
 	for rows.Next() {
 		var c billing.StatusChange
 		var status string
-		var effective time.Time
+		var effective, base time.Time
 		err := rows.Scan(&c.Provisional, &c.EventID, &c.AccountID, &status, &effective, &c.Balance,
-			&c.Cause, &c.Corrects, &c.Withdraws)
+			&c.Cause, &base, &c.Corrects, &c.Withdraws)
 		if err != nil {
 			return s.options.explain(doing, err)
 		}
 		c.Status, c.EffectiveAt = billing.Status(status), billing.InstantOf(effective)
+		c.BasedOn = billing.InstantOf(base)
 		if err := each(c); err != nil {
 			return err
 		}

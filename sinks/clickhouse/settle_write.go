@@ -237,7 +237,7 @@ func (s *Store) writeStatus(ctx context.Context, c *settle.Chunk) error {
 	if err != nil {
 		return err
 	}
-	return s.WriteSaid(ctx, c.Moment.At, c.Said)
+	return s.WriteSaid(ctx, c.Said)
 }
 
 func statusColumns(all []billing.StatusChange) []column {
