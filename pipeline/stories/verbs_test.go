@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,33 +12,22 @@ import (
 
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
-	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing/closingtest"
 )
 
-type storyKey struct{}
-
-// story gathers the records that a script tells of, until `close` runs the pipeline over them.
-type story struct {
-	cat     *catalog.Catalog
-	records []batch.Record
-	events  int
-	calls   int
-	out     *batch.Output
-}
-
-func newStory(cat *catalog.Catalog) *story { return &story{cat: cat} }
-
 type verb = func(ts *testscript.TestScript, neg bool, args []string)
 
+// tellers are the verbs that tell what happened; show and explain ask what came of it.
+var tellers = map[string]func(*story, *line){
+	"open": open, "sub": sub, "pay": pay, "adjust": adjust, "buy": buy, "gift": gift,
+	"refund": refund, "postpaid": postpaid, "agree": agree, "call": call, "raw": raw, "end": end,
+	"void": void, "catalog": changeCatalog, "requeue": requeue, "advance": advance,
+	"close": closeUntil,
+}
+
 func verbs() map[string]verb {
-	all := map[string]func(*story, *line){
-		"open": open, "sub": sub, "pay": pay, "adjust": adjust, "buy": buy, "gift": gift,
-		"refund": refund, "postpaid": postpaid, "agree": agree, "call": call, "raw": raw,
-		"end": end, "void": void, "close": closeUntil,
-	}
-	cmds := map[string]verb{"show": show, "explain": explain}
-	for name, do := range all {
+	cmds := map[string]verb{}
+	add := func(name string, do func(*story, *line)) {
 		cmds[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			if neg {
 				ts.Fatalf("%s cannot be negated", name)
@@ -47,6 +35,11 @@ func verbs() map[string]verb {
 			do(ts.Value(storyKey{}).(*story), parseLine(ts, name, args))
 		}
 	}
+	for name, do := range tellers {
+		add(name, do)
+	}
+	add("show", show)
+	add("explain", explain)
 	return cmds
 }
 
@@ -99,18 +92,24 @@ func (s *story) event(l *line, at string, fields map[string]any) {
 	fields["event_id"] = cmp.Or(l.opts["event"], fmt.Sprintf("e%d", s.events))
 	fields["account_id"] = l.word(0, "account")
 	fields["effective_at"] = l.moment(at)
-	s.add(l, batch.EventRecord, cmp.Or(l.opts["arrives"], at), fields)
-}
-
-func (s *story) add(l *line, kind batch.Kind, arrives string, fields map[string]any) {
 	value, err := json.Marshal(fields)
 	l.ts.Check(err)
-	s.records = append(s.records, batch.Record{Kind: kind, Value: value,
-		Arrival: billing.Arrival{Appended: l.instant(arrives), Topic: topics[kind]}})
+	s.add(batch.EventRecord, s.arrival(l, l.instant(at)), value)
 }
 
-var topics = [...]string{
-	batch.EventRecord: "billing.account-events", batch.CallRecord: "faceid.calls",
+// arrival is when a record of a time arrives: when the line says so, else at once, which is never
+// before the story's clock.
+func (s *story) arrival(l *line, at billing.Instant) billing.Instant {
+	told := l.opts["arrives"]
+	if told == "" {
+		return max(at, s.clock)
+	}
+	arrives := l.instant(told)
+	if arrives < s.clock {
+		l.ts.Fatalf("%s: nothing arrives at %s any more, it is %s", l.verb, told,
+			s.time(s.clock))
+	}
+	return arrives
 }
 
 func open(s *story, l *line) {
@@ -138,12 +137,11 @@ func buy(s *story, l *line)  { deliver(s, l, "paid") }
 func gift(s *story, l *line) { deliver(s, l, "free") }
 
 func deliver(s *story, l *line, kind string) {
-	quota, err := strconv.ParseInt(l.word(3, "quota"), 10, 64)
-	l.ts.Check(err)
 	at := l.word(5, "time")
 	s.event(l, at, map[string]any{
 		"type": "package.delivered", "package_id": l.word(1, "package"), "tag": l.word(2, "tag"),
-		"kind": kind, "quota": quota, "price": l.word(4, "price"), "delivered_at": l.moment(at)})
+		"kind": kind, "quota": json.Number(l.word(3, "quota")), "price": l.word(4, "price"),
+		"delivered_at": l.moment(cmp.Or(l.opts["delivered"], at))})
 }
 
 // void ACCOUNT TIME CALL...: usage.voided names call ids.
@@ -184,61 +182,36 @@ func agree(s *story, l *line) {
 	s.event(l, l.word(5, "time"), fields)
 }
 
-// call ACCOUNT COUNT TIME name=value ... [every=1s] [arrives=TIME] [id=PREFIX]
-func call(s *story, l *line) {
-	n, err := strconv.Atoi(strings.TrimPrefix(l.word(1, "count"), "x"))
+// catalog TIME WAS IS: from TIME on the catalogue has the text of file IS where it had that of WAS.
+func changeCatalog(s *story, l *line) {
+	was, is := l.ts.ReadFile(l.word(1, "file")), l.ts.ReadFile(l.word(2, "second file"))
+	l.ts.Check(s.loadCatalog(l.instant(l.word(0, "time")), []byte(was), []byte(is)))
+}
+
+// requeue TIME REASON sends again what is in quarantine for a reason.
+func requeue(s *story, l *line) {
+	s.advance(l, l.instant(l.word(0, "time")))
+	n, err := s.requeue(s.clock, billing.Reason(l.word(1, "reason")))
 	l.ts.Check(err)
-	every, err := time.ParseDuration(cmp.Or(l.opts["every"], "1s"))
-	l.ts.Check(err)
-	first := l.instant(l.word(2, "time"))
-	for i := range n {
-		s.calls++
-		at := first + billing.Instant(i)*billing.Instant(every.Microseconds())
-		fields := map[string]any{
-			"call_id":     fmt.Sprintf("%s%d", cmp.Or(l.opts["id"], "c"), s.calls),
-			"account_id":  l.word(0, "account"),
-			"occurred_at": at.In(s.cat.Settings.Zone), "result_code": cmp.Or(l.opts["code"], "0"),
-		}
-		if id := l.opts["same"]; id != "" {
-			fields["call_id"] = id
-		}
-		for name, value := range l.opts {
-			switch name {
-			case "every", "arrives", "id", "code", "same":
-			case "intention":
-				fields[name] = value == "true"
-			default:
-				fields[name] = value
-			}
-		}
-		arrives := l.opts["arrives"]
-		if arrives == "" {
-			arrives = strings.TrimSuffix(at.In(s.cat.Settings.Zone), "+08:00")
-		}
-		s.add(l, batch.CallRecord, arrives, fields)
+	if n == 0 {
+		l.ts.Fatalf("requeue: nothing is in quarantine as %s", l.words[1])
 	}
 }
 
-// raw call|event TIME TEXT: a record as it is, for what cannot be decoded.
-func raw(s *story, l *line) {
-	kind := batch.CallRecord
-	if l.word(0, "call or event") == "event" {
-		kind = batch.EventRecord
+// advance TIME moves the clock: what is told from here on arrives then at the earliest.
+func advance(s *story, l *line) { s.advance(l, l.instant(l.word(0, "time"))) }
+
+func (s *story) advance(l *line, to billing.Instant) {
+	if to < s.clock {
+		l.ts.Fatalf("%s: it is %s already", l.verb, s.time(s.clock))
 	}
-	s.records = append(s.records, batch.Record{Kind: kind,
-		Value:   []byte(strings.Join(l.words[2:], " ")),
-		Arrival: billing.Arrival{Appended: l.instant(l.word(1, "time")), Topic: topics[kind]}})
+	s.clock = to
 }
 
-// close TIME runs every closing up to and including that time.
+// close TIME moves the clock and runs every closing up to and including that time.
 func closeUntil(s *story, l *line) {
-	slices.SortStableFunc(s.records, func(a, b batch.Record) int {
-		return cmp.Or(cmp.Compare(a.Arrival.Appended, b.Arrival.Appended), cmp.Compare(a.Kind, b.Kind))
-	})
-	for i := range s.records {
-		s.records[i].Arrival.Offset = int64(i)
-	}
-	out, err := batch.Run(s.cat, s.records, l.instant(l.word(0, "time")), nil)
+	s.advance(l, l.instant(l.word(0, "time")))
+	out, err := s.run(s.clock)
 	l.ts.Check(err)
 	s.out = out
 	l.ts.Check(closingtest.CheckBills(out.Bills))
