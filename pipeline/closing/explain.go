@@ -84,8 +84,10 @@ func (mc *monthCharge) runEnd(i, j int) int {
 	return k
 }
 
+// samePrices tells whether one description serves for both. Two versions of a catalogue can give
+// different lists one name.
 func samePrices(a, b *rating.Prices) bool {
-	return a.ID == b.ID && slices.EqualFunc(a.Factors, b.Factors,
+	return a.ID == b.ID && a.Same(b) && slices.EqualFunc(a.Factors, b.Factors,
 		func(x, y rating.Factor) bool { return x.ID == y.ID })
 }
 

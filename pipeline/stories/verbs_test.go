@@ -21,8 +21,8 @@ type verb = func(ts *testscript.TestScript, neg bool, args []string)
 var tellers = map[string]func(*story, *line){
 	"open": open, "sub": sub, "pay": pay, "adjust": adjust, "buy": buy, "gift": gift,
 	"refund": refund, "postpaid": postpaid, "agree": agree, "call": call, "raw": raw, "end": end,
-	"void": void, "catalog": changeCatalog, "requeue": requeue, "advance": advance,
-	"close": closeUntil,
+	"void": void, "correct": correct, "catalog": changeCatalog, "requeue": requeue,
+	"advance": advance, "close": closeUntil,
 }
 
 func verbs() map[string]verb {
@@ -180,6 +180,19 @@ func agree(s *story, l *line) {
 	}
 	fields["tiers"] = tiers
 	s.event(l, l.word(5, "time"), fields)
+}
+
+// correct ACCOUNT FROM TO TIME [TAG]: what was billed of those days is priced anew; TO - is open.
+func correct(s *story, l *line) {
+	fields := map[string]any{"type": "catalog.corrected", "from": l.word(1, "from"),
+		"reason": "story"}
+	if to := l.word(2, "to"); to != "-" {
+		fields["to"] = to
+	}
+	if len(l.words) > 4 {
+		fields["tag"] = l.words[4]
+	}
+	s.event(l, l.word(3, "time"), fields)
 }
 
 // catalog TIME WAS IS: from TIME on the catalogue has the text of file IS where it had that of WAS.
