@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"tollstream/sinks/clickhouse"
 )
@@ -17,18 +21,23 @@ const billsPerPage = 1_000
 //
 //	GET /v1/bills?account=A&cycle=daily&from=2023-02-01&to=2023-03-01   bills, one JSON a line
 //	GET /v1/bills/ACCOUNT/PERIOD                                        one bill as canonical JSON
+//	GET /v1/bills/ACCOUNT/PERIOD/lines/N/calls?limit=1000      a line's calls, one JSON a line
 //	GET /v1/settlements                                                 closings with their books
 //
 // It answers from the views, so it shows closings that are done and nothing else.
-func addAPI(mux *http.ServeMux, store *clickhouse.Store, logger *slog.Logger) {
-	a := &api{store: store, logger: logger}
+func addAPI(
+	mux *http.ServeMux, store *clickhouse.Store, zone *time.Location, logger *slog.Logger,
+) {
+	a := &api{store: store, zone: zone, logger: logger}
 	mux.HandleFunc("GET /v1/bills", a.bills)
 	mux.HandleFunc("GET /v1/bills/{account}/{period}", a.bill)
+	mux.HandleFunc("GET /v1/bills/{account}/{period}/lines/{line}/calls", a.calls)
 	mux.HandleFunc("GET /v1/settlements", a.settlements)
 }
 
 type api struct {
 	store  *clickhouse.Store
+	zone   *time.Location
 	logger *slog.Logger
 }
 
@@ -55,6 +64,44 @@ func (a *api) bill(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, err = w.Write(raw)
+	}
+	a.failed(w, r, err)
+}
+
+// calls answers with the calls behind a line, all of them without a limit. Where they are not as
+// many as the line says, the answer is an error and no list.
+func (a *api) calls(w http.ResponseWriter, r *http.Request) {
+	limit, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("limit"), "0"))
+	if err != nil || limit < 0 {
+		http.Error(w, "limit is not a number of calls", http.StatusBadRequest)
+		return
+	}
+	ctx := r.Context()
+	b, err := a.store.Bill(ctx, r.PathValue("account")+"/"+r.PathValue("period"))
+	if err != nil {
+		a.failed(w, r, err)
+		return
+	}
+	no, err := strconv.Atoi(r.PathValue("line"))
+	if err != nil || no < 1 || no > len(b.Lines) {
+		http.Error(w, fmt.Sprintf("the lines of bill %s are 1 to %d", b.BillID, len(b.Lines)),
+			http.StatusNotFound)
+		return
+	}
+	l := &b.Lines[no-1]
+	if !clickhouse.OwnCalls(l.Kind) {
+		http.Error(w, fmt.Sprintf("a %s line has no calls of its own", l.Kind), http.StatusNotFound)
+		return
+	}
+	logs, err := a.store.LineLogs(ctx, b, l)
+	if err == nil {
+		if _, err := checkLineCalls(b, l, logs); err != nil {
+			a.logger.Error("calls of a bill line do not add up", "error", err)
+			http.Error(w, oneLine(err), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
+		err = writeLineCalls(ctx, w, a.store, b, l, limit, a.zone)
 	}
 	a.failed(w, r, err)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,36 +135,6 @@ func newBillsShowCommand(open storeOpener) *cobra.Command {
 					return err
 				}
 				return text.Bill(c.OutOrStdout(), b, zone)
-			})(c)
-		},
-	}
-}
-
-func newBillsExplainCommand(open storeOpener) *cobra.Command {
-	return &cobra.Command{
-		Use:     "explain ID [LINE]",
-		Short:   "Show how the numbers of a bill came about",
-		Example: "  tollstream bills explain 1001/2023-01 2",
-		Args:    cobra.RangeArgs(1, 2),
-		RunE: func(c *cobra.Command, args []string) error {
-			line := 0
-			if len(args) == 2 {
-				var err error
-				if line, err = strconv.Atoi(args[1]); err != nil || line < 1 {
-					return fmt.Errorf("%q is not the number of a line: %w", args[1], errUsage)
-				}
-			}
-			return open.with(func(
-				ctx context.Context, c *cobra.Command, s *clickhouse.Store, zone *time.Location,
-			) error {
-				b, err := s.Bill(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if err := text.Header(c.OutOrStdout(), b, zone); err != nil {
-					return err
-				}
-				return text.Explain(c.OutOrStdout(), b, line)
 			})(c)
 		},
 	}

@@ -247,7 +247,7 @@ func (d *demo) show(ctx context.Context) error {
 		if err := text.Bill(d.out, b, d.cat.Settings.Zone); err != nil {
 			return err
 		}
-		if err := text.Explain(d.out, b, 0); err != nil {
+		if err := text.Explain(d.out, b, 0, nil); err != nil {
 			return err
 		}
 	}

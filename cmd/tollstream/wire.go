@@ -78,7 +78,7 @@ func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, erro
 		return nil, err
 	}
 	mux := observe.Mux(s.metrics, s.health)
-	addAPI(mux, s.store, logger)
+	addAPI(mux, s.store, s.cat.Settings.Zone, logger)
 	s.server, err = observe.Listen(observe.ServerOptions{
 		Listen: cfg.HTTP.Listen, Handler: mux,
 		ShutdownTimeout: cfg.HTTP.ShutdownTimeout, Logger: logger,

@@ -325,15 +325,15 @@ func (mc *monthCharge) adjustmentSteps(now, was decimal.Decimal) []billing.Step 
 func (mc *monthCharge) takenBackStep(i int, with, without rating.Rated) billing.Step {
 	of := "on this bill's usage line"
 	if i < mc.before {
-		of = fmt.Sprintf("on bill %s, charged when %s had %d calls", mc.usage.Units[i].Bill,
-			mc.usage.Month, mc.totalBefore())
+		of = fmt.Sprintf("charged last on bill %s, at the price of %d calls in %s",
+			mc.usage.Units[i].Bill, mc.totalBefore(), mc.usage.Month)
 	}
 	pieces := slices.Clone(with.Pieces)
 	for _, p := range without.Pieces {
 		p.Quantity = -p.Quantity
 		pieces = append(pieces, p)
 	}
-	return step("B27", "%s %s: %s = %s", mc.usage.Units[i].Day, of, multiplied(pieces),
+	return step("B27", "%s, %s: %s = %s", mc.usage.Units[i].Day, of, multiplied(pieces),
 		with.Amount.Sub(without.Amount))
 }
 

@@ -55,7 +55,7 @@ func TestBillAndExplainGolden(t *testing.T) {
 	if err := Bill(&shown, mixedBill(), shanghai); err != nil {
 		t.Fatal(err)
 	}
-	if err := Explain(&explained, mixedBill(), 0); err != nil {
+	if err := Explain(&explained, mixedBill(), 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "bill.txt", shown.Bytes())
@@ -86,13 +86,13 @@ func golden(t *testing.T, name string, have []byte) {
 
 func TestExplainOneLine(t *testing.T) {
 	var out bytes.Buffer
-	if err := Explain(&out, mixedBill(), 2); err != nil {
+	if err := Explain(&out, mixedBill(), 2, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s := out.String(); !strings.Contains(s, "Line 2") || strings.Contains(s, "Line 1") {
 		t.Errorf("got %s", s)
 	}
-	err := Explain(&out, mixedBill(), 5)
+	err := Explain(&out, mixedBill(), 5, nil)
 	if err == nil || !strings.Contains(err.Error(), "no line 5: its lines are 1 to 4") {
 		t.Errorf("got %v", err)
 	}

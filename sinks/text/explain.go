@@ -10,17 +10,21 @@ import (
 )
 
 // Explain writes how the numbers of a bill came about: the steps of each line, or of one where
-// line is not 0, then the split by sub-account and where to look further.
-func Explain(w io.Writer, b *billing.Bill, line int) error {
-	if line < 0 || line > len(b.Lines) {
-		return fmt.Errorf("bill %s has no line %d: its lines are 1 to %d",
-			b.BillID, line, len(b.Lines))
+// line is not 0, each followed by what more writes, then the split by sub-account and where to look
+// further. More may be nil.
+func Explain(w io.Writer, b *billing.Bill, line int, more func(*billing.BillLine) error) error {
+	lines, err := Lines(b, line)
+	if err != nil {
+		return err
 	}
-	for i := range b.Lines {
-		if line != 0 && b.Lines[i].No != line {
+	for i := range lines {
+		if err := explainLine(w, &lines[i], b.Currency); err != nil {
+			return err
+		}
+		if more == nil {
 			continue
 		}
-		if err := explainLine(w, &b.Lines[i], b.Currency); err != nil {
+		if err := more(&lines[i]); err != nil {
 			return err
 		}
 	}
@@ -30,6 +34,18 @@ func Explain(w io.Writer, b *billing.Bill, line int) error {
 		}
 	}
 	return pointers(w, b)
+}
+
+// Lines are the line of that number, or all where it is 0.
+func Lines(b *billing.Bill, line int) ([]billing.BillLine, error) {
+	switch {
+	case line == 0:
+		return b.Lines, nil
+	case line < 0 || line > len(b.Lines):
+		return nil, fmt.Errorf("bill %s has no line %d: its lines are 1 to %d",
+			b.BillID, line, len(b.Lines))
+	}
+	return b.Lines[line-1 : line], nil
 }
 
 func explainLine(w io.Writer, l *billing.BillLine, currency string) error {
@@ -44,7 +60,7 @@ func explainLine(w io.Writer, l *billing.BillLine, currency string) error {
 	}
 	if q := quantityText(l); q != "" {
 		unit := "calls"
-		if l.Quantity == 1 {
+		if l.Quantity == 1 || l.Quantity == -1 {
 			unit = "call"
 		}
 		_, err = fmt.Fprintf(w, ": %s %s, %s %s\n", q, unit, Money(l.Amount), currency)
@@ -89,6 +105,7 @@ func pointers(w io.Writer, b *billing.Bill) error {
 	calls := "SELECT * FROM calls_billed WHERE account_id IN (" + strings.Join(callers, ", ") + ")"
 	_, err := fmt.Fprintf(w, `
 Where to look further
+  one by one  tollstream bills explain %[7]s LINE --calls
   calls       %[1]s
                 AND day >= '%[2]s' AND day < '%[3]s' AND toDate(closed_at) <= '%[3]s'
   late calls  %[1]s
@@ -96,7 +113,8 @@ Where to look further
   closing     SELECT * FROM settlements WHERE day = '%[4]s'
   money       SELECT * FROM ledger_entries WHERE account_id = %[5]s ORDER BY at
   catalogue   SELECT yaml FROM catalogs WHERE digest = '%[6]s'
-`, calls, b.Period.First, b.Period.End, b.Period.End-1, sqlText(b.AccountID), b.CatalogDigest)
+`, calls, b.Period.First, b.Period.End, b.Period.End-1, sqlText(b.AccountID), b.CatalogDigest,
+		clean(b.BillID))
 	return err
 }
 
