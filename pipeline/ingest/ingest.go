@@ -121,19 +121,25 @@ func (l *Loop) Run(ctx context.Context) error {
 // rejoinWait is the pause before a group is joined again that could not be kept.
 const rejoinWait = 2 * time.Second
 
-// round is what was fetched together, and where each partition goes on after it.
+// round is what was fetched together, and where each partition goes on after it. Offsets counts
+// records and holes: a hole has to be stored too, or the books wait for it.
 type round struct {
 	fetched []kafkalog.Fetched
 	next    map[kafkalog.TopicPartition]int64
-	records int
+	offsets int64
 }
 
 // generation reads the assigned partitions until the next rebalance. One goroutine fetches ahead,
 // by one round at most, which bounds the memory whatever the backlog.
 func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
 	positions, err := l.start(ctx, gen.Assignments)
-	if err != nil || len(positions) == 0 {
+	if err != nil {
 		return ignoreEnd(ctx, err)
+	}
+	if len(positions) == 0 { // other members read everything, until one of them is gone
+		l.Progress.IdleUntil(time.Now().AddDate(100, 0, 0))
+		<-ctx.Done()
+		return nil
 	}
 	l.Logger.Info("partitions assigned", "generation", gen.ID, "partitions", len(positions))
 	rounds := make(chan round, 1)
@@ -191,8 +197,8 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 		r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
 		for i := range fetched {
 			f := &fetched[i]
+			r.offsets += f.Next - at[i].Offset
 			at[i].Offset = f.Next
-			r.records += len(f.Records)
 			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.Next
 			l.Metrics.Lag(f.Topic, f.Partition, f.HighWatermark-f.Next)
 		}
@@ -212,7 +218,7 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case batch.records > 0:
+		case batch.offsets > 0:
 			if err := l.effects(ctx, gen, &batch); err != nil {
 				return err
 			}
@@ -223,20 +229,25 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 	}
 }
 
-// gather collects rounds until the batch is large or old enough, or the context ends.
+// gather collects rounds until the batch is large, or its first round is old enough, or the context
+// ends.
 func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 	all := round{next: map[kafkalog.TopicPartition]int64{}}
-	timer := time.NewTimer(l.AgeMax)
-	defer timer.Stop()
-	for all.records < l.RecordsMax && ctx.Err() == nil {
+	var old <-chan time.Time // nil while there is no round
+	for all.offsets < int64(l.RecordsMax) && ctx.Err() == nil {
 		select {
 		case r := <-in:
+			if old == nil {
+				timer := time.NewTimer(l.AgeMax)
+				defer timer.Stop()
+				old = timer.C
+			}
 			all.fetched = append(all.fetched, r.fetched...)
-			all.records += r.records
+			all.offsets += r.offsets
 			for p, next := range r.next { //nolint:maporder // a merge of maps
 				all.next[p] = next
 			}
-		case <-timer.C:
+		case <-old:
 			return all
 		case <-ctx.Done():
 			return all
