@@ -1,8 +1,6 @@
 package closing
 
 import (
-	"fmt"
-
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 )
@@ -35,9 +33,9 @@ func (a *Account) correct(cat *catalog.Catalog, m *MonthUsage, before int) []bil
 			if !ok || prices.Same(&u.Prices) {
 				continue
 			}
-			changed = append(changed, billing.Step{Rule: "B26", Text: fmt.Sprintf(
-				"catalog.corrected %s: %d units of %s take the prices of %s (%s) instead of %s",
-				c.EventID, u.Quantity, u.Day, prices.ID, cat.Version, u.Prices.ID)})
+			changed = append(changed, step("B26",
+				"catalog.corrected %s: %d %s of %s take price list %s of catalogue %s",
+				c.EventID, u.Quantity, calls(u.Quantity), u.Day, prices.ID, cat.Version))
 			u.Prices = prices
 		}
 	}

@@ -235,8 +235,11 @@ func (mc *monthCharge) originStep(p *rating.Prices) billing.Step {
 		}
 	}
 	list := mc.cat.PriceListByID(p.ID)
-	if list == nil { // of an older catalogue
-		return step("B15", "price list %s, by %s", p.ID, documents(mc.cat, p.Source))
+	if list == nil || !p.Same(&rating.Prices{
+		Graduated: list.Graduated, Tiers: list.Tiers, Factors: p.Factors,
+	}) {
+		return step("B15", "price list %s of an earlier catalogue, by %s", p.ID,
+			documents(mc.cat, p.Source))
 	}
 	why := ""
 	if list.Cohort != a.Cohort {
