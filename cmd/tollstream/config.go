@@ -37,10 +37,12 @@ type KafkaConfig struct {
 	Brokers  []string
 	ClientID string
 	Group    string
-	Topics   TopicsConfig
-	TLS      TLSConfig
-	SASL     SASLConfig
-	Fetch    FetchConfig
+	// SessionTimeout is how long the brokers wait for a sign of life of a member of the group.
+	SessionTimeout time.Duration
+	Topics         TopicsConfig
+	TLS            TLSConfig
+	SASL           SASLConfig
+	Fetch          FetchConfig
 }
 
 // TopicsConfig names the topics.

@@ -55,10 +55,7 @@ type system struct {
 // Bounds for parts that have no setting of their own.
 const (
 	settlePoll = 500 * time.Millisecond
-	// sessionTimeout is how long a process may be silent before others take over its work. Taking
-	// over too early costs some work done twice and nothing else.
-	sessionTimeout = 10 * time.Second
-	startWait      = 10 * time.Second // for the first answer of a server
+	startWait  = 10 * time.Second // for the first answer of a server
 )
 
 // build connects everything and checks that the world is as it has to be: servers that answer, a
@@ -244,7 +241,9 @@ func (s *system) Run(outer context.Context) error {
 
 func (s *system) ingest(ctx context.Context) error {
 	k := &s.cfg.Kafka
-	group, err := s.group("ingest", append([]string{k.Topics.AccountEvents}, k.Topics.Calls...)...)
+	progress := s.health.Loop(roleIngest, s.cfg.HTTP.StallAfter)
+	topics := append([]string{k.Topics.AccountEvents}, k.Topics.Calls...)
+	group, err := s.group(roleIngest, progress, topics...)
 	if err != nil {
 		return err
 	}
@@ -253,20 +252,23 @@ func (s *system) ingest(ctx context.Context) error {
 		Roster: s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
 		RecordsMax: s.cfg.Ingest.BatchRecordsMax, AgeMax: s.cfg.Ingest.BatchAgeMax,
 		Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
-		Progress: s.health.Loop(roleIngest, s.cfg.HTTP.StallAfter), Logger: s.logger,
+		Progress: progress, Logger: s.logger,
 	}).Run(ctx)
 }
 
-// group is this process's membership among those that share a work.
-func (s *system) group(work string, topics ...string) (*kafkalog.Group, error) {
+// group is this process's membership among those that share a role.
+func (s *system) group(
+	role string, progress *observe.Progress, topics ...string,
+) (*kafkalog.Group, error) {
 	k := &s.cfg.Kafka
 	transport, err := k.Transport()
 	if err != nil {
 		return nil, err
 	}
 	return kafkalog.NewGroup(kafkalog.GroupOptions{
-		Brokers: k.Brokers, GroupID: k.Group + "-" + work, Topics: topics,
-		Dialer: kafkalog.Dialer(transport), SessionTimeout: sessionTimeout,
+		Brokers: k.Brokers, GroupID: k.Group + "-" + role, Topics: topics,
+		Dialer: kafkalog.Dialer(transport), SessionTimeout: k.SessionTimeout,
+		JoinFailed: func(err error) { progress.Waits(err.Error()) },
 	})
 }
 
@@ -295,7 +297,7 @@ func (s *system) settle(ctx context.Context) error {
 	if first := s.cfg.Settle.FirstClosing; first != 0 {
 		o.First = &first
 	}
-	group, err := s.group("settle", k.Topics.Settlements)
+	group, err := s.group(roleSettle, progress, k.Topics.Settlements)
 	if err != nil {
 		return err
 	}

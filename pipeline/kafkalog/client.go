@@ -192,16 +192,5 @@ func (c *Client) retry(ctx context.Context, what, topic string, op func() error)
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
-	return c.typed(what, topic, err)
-}
-
-// typed gives an exhausted error its type.
-func (c *Client) typed(what, topic string, err error) error {
-	switch {
-	case topic != "" && unknownTopic(err):
-		return &UnknownTopic{Topic: topic}
-	case retriable(err):
-		return &Unavailable{Op: what, Brokers: c.opts.Brokers, Err: err}
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	return typed(what, topic, c.opts.Brokers, err)
 }

@@ -2,7 +2,6 @@ package kafkalog
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -70,6 +69,11 @@ func (e *Unavailable) Error() string {
 		return fmt.Sprintf("%s: brokers at %s kept answering %q; wait for a leader election to end "+
 			"or look at the brokers' logs", e.Op, strings.Join(e.Brokers, ","), code.Title())
 	}
+	if errors.Is(e.Err, io.EOF) || errors.Is(e.Err, io.ErrUnexpectedEOF) {
+		return fmt.Sprintf("%s: the broker at %s ends our connections (%v); it may want TLS, or none, "+
+			"or a login: correct the TLS and SASL settings or the port, or wait until it has started",
+			e.Op, strings.Join(e.Brokers, ","), oneLine(e.Err))
+	}
 	return fmt.Sprintf("%s: no broker reachable at %s: %v; start the brokers or correct the "+
 		"addresses, TLS and SASL settings", e.Op, strings.Join(e.Brokers, ","), oneLine(e.Err))
 }
@@ -104,10 +108,9 @@ func oneLine(err error) string {
 func retriable(err error) bool {
 	var code kafka.Error
 	var bad *CorruptBatch
-	var verify *tls.CertificateVerificationError
 	var netErr net.Error
 	switch {
-	case errors.As(err, &bad), errors.As(err, &verify):
+	case errors.As(err, &bad), refusalHint(err) != "":
 		return false
 	case errors.As(err, &code):
 		return code.Temporary() || code == kafka.BrokerNotAvailable ||
@@ -120,6 +123,21 @@ func retriable(err error) bool {
 		return true
 	}
 	return errors.As(err, &netErr)
+}
+
+// typed gives the error of an operation that is given up its type. An empty topic means that the
+// operation is not about one.
+func typed(what, topic string, brokers []string, err error) error {
+	hint := refusalHint(err)
+	switch {
+	case topic != "" && unknownTopic(err):
+		return &UnknownTopic{Topic: topic}
+	case hint != "":
+		return &Refused{Op: what, Brokers: brokers, Err: err, Hint: hint}
+	case retriable(err):
+		return &Unavailable{Op: what, Brokers: brokers, Err: err}
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // unknownTopic tells whether the broker or the cached layout says there is no such partition.

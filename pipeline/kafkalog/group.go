@@ -33,6 +33,9 @@ type GroupOptions struct {
 	JoinBackoff time.Duration
 	// RetryFor bounds how long joining may fail without pause; default 60 s.
 	RetryFor time.Duration
+	// JoinFailed, if not nil, hears of every failure to join, also of those after which it is tried
+	// again; Run says nothing until RetryFor is over.
+	JoinFailed func(error)
 	// Log takes kafka-go's own words about joining and heartbeats; nil for none.
 	Log func(format string, args ...any)
 }
@@ -187,13 +190,15 @@ func (g *Group) joinFailed(err error, since time.Time) error {
 			return nil // ordinary while members come and go
 		}
 	}
-	switch {
-	case !retriable(err):
-		return fmt.Errorf("%s: %w", what, err)
-	case time.Since(since) > g.opts.RetryFor:
-		return &Unavailable{Op: what, Brokers: g.opts.Brokers, Err: err}
+	retry := retriable(err) && time.Since(since) <= g.opts.RetryFor
+	err = typed(what, "", g.opts.Brokers, err)
+	if g.opts.JoinFailed != nil {
+		g.opts.JoinFailed(err)
 	}
-	return nil
+	if retry {
+		return nil
+	}
+	return err
 }
 
 // live runs fn for one generation. over says that Run must end.

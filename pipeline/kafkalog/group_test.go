@@ -288,16 +288,22 @@ func TestGroupWithoutBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+	heard := 0 // Run returns when it is over, and somebody waits for it all that time
 	g, err := NewGroup(GroupOptions{Brokers: []string{l.Addr().String()}, GroupID: "billing",
 		Topics: []string{"calls"}, JoinBackoff: 20 * time.Millisecond,
-		RetryFor: 200 * time.Millisecond})
+		RetryFor: 200 * time.Millisecond, JoinFailed: func(err error) {
+			if !strings.Contains(err.Error(), "no broker reachable at "+l.Addr().String()) {
+				t.Error(err)
+			}
+			heard++
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = g.Run(t.Context(), func(context.Context, *Generation) error { return nil })
 	var gone *Unavailable
-	if !errors.As(err, &gone) || strings.Contains(err.Error(), "\n") {
-		t.Fatal(err)
+	if !errors.As(err, &gone) || strings.Contains(err.Error(), "\n") || heard < 2 {
+		t.Fatal(err, heard)
 	}
 	if _, err = NewGroup(GroupOptions{SessionTimeout: time.Second,
 		HeartbeatInterval: time.Second}); err == nil || !strings.Contains(err.Error(), "GroupID") {

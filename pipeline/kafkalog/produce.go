@@ -151,7 +151,9 @@ func (p *Producer) recordErrors(err error, records []Outgoing) error {
 	switch {
 	case errors.As(err, &written):
 		for i, e := range written {
-			out[i] = p.typed(e, records[i])
+			if e != nil {
+				out[i] = p.typed(e, records[i])
+			}
 		}
 	case errors.As(err, &large):
 		for i := range out {
@@ -169,15 +171,7 @@ func (p *Producer) recordErrors(err error, records []Outgoing) error {
 }
 
 func (p *Producer) typed(err error, r Outgoing) error {
-	switch {
-	case err == nil:
-		return nil
-	case unknownTopic(err):
-		return &UnknownTopic{r.Topic}
-	case retriable(err):
-		return &Unavailable{fmt.Sprintf("produce to topic %q", r.Topic), p.brokers, err}
-	}
-	return err
+	return typed(fmt.Sprintf("produce to topic %q", r.Topic), r.Topic, p.brokers, err)
 }
 
 // Close sends what is buffered and ends the connections.

@@ -151,7 +151,7 @@ func (f *fetching) giveUp(err error) {
 		var gone *Unavailable
 		what := fmt.Sprintf("fetch %s/%d", p.Topic, p.Partition)
 		if err != nil && retriable(err) && !errors.As(err, &gone) {
-			f.errs[i] = f.c.typed(what, p.Topic, err)
+			f.errs[i] = typed(what, p.Topic, f.c.opts.Brokers, err)
 		}
 	}
 }

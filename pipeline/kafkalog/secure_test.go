@@ -75,9 +75,9 @@ func TestTLSAndSASL(t *testing.T) {
 	}
 }
 
-// TestWrongSecrets wants one line that names the cause. kfake closes the connection on a wrong
-// password, which looks like a broker that is away and is retried; Apache Kafka says code 58,
-// which is not.
+// TestWrongSecrets wants one line that names the cause and the cure. kfake closes the connection on
+// a wrong password, which looks like a broker that is away and is retried; what Apache Kafka says
+// is tested in cmd/tollstream.
 func TestWrongSecrets(t *testing.T) {
 	certificate, pool := selfSigned(t)
 	cluster := newCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "calls"),
@@ -89,7 +89,7 @@ func TestWrongSecrets(t *testing.T) {
 	}{
 		"TLS and SASL settings": {&kafka.Transport{TLS: &tls.Config{RootCAs: pool},
 			SASL: plain.Mechanism{Username: "billd", Password: "guess"}}, time.Second},
-		"unknown authority": {&kafka.Transport{TLS: &tls.Config{}}, time.Minute},
+		"authority that signed": {&kafka.Transport{TLS: &tls.Config{}}, time.Minute},
 	} {
 		c := newClient(t, cluster, func(o *Options) {
 			o.Transport, o.RetryFor = x.transport, x.retryFor

@@ -159,6 +159,7 @@ func TestReadiness(t *testing.T) {
 		{"waits anew", func() { p.Waits("ClickHouse") }, 60 * time.Second, true, "ClickHouse"},
 		{"sleeps", func() { p.IdleUntil(c.at.Add(10 * time.Minute)) }, 11 * time.Minute, true, ""},
 		{"overslept", func() {}, time.Second, false, "nothing was heard"},
+		{"says why at last", func() { p.Waits("Kafka") }, time.Second, false, "Kafka"},
 	} {
 		s.do()
 		c.pass(s.pass)

@@ -64,11 +64,15 @@ func (p *Progress) Moved() {
 }
 
 // Waits says that something is due and cannot be done yet, and why. Saying it again, with another
-// reason too, does not begin the wait anew: only Moved and Idle end it.
+// reason too, does not begin the wait anew: only Moved and Idle end it. A loop that was silent
+// beyond its bound waits since then: saying why at last does not make it ready.
 func (p *Progress) Waits(why string) {
 	p.tell(func(at time.Time) {
 		if !p.busy {
 			p.since = at
+			if at.Sub(p.heard) > p.bound {
+				p.since = p.heard
+			}
 		}
 		p.heard, p.busy, p.why = at, true, why
 	})
