@@ -93,38 +93,6 @@ func New(cat *catalog.Catalog) *Biller {
 	}
 }
 
-// Run closes every nominal close time up to and including until, over records in arrival order. A
-// record that arrives at or after a close time is beyond that closing's barrier. Progress, which
-// may be nil, hears how many records are behind the current barrier.
-func Run(
-	cat *catalog.Catalog, records []Record, until billing.Instant, progress func(int),
-) (*Output, error) {
-	b := New(cat)
-	n := 0
-	if len(records) > 0 {
-		last := closing.LastMomentBy(cat, until)
-		m := closing.LastMomentBy(cat, records[0].Arrival.Appended)
-		for m = closing.MomentOf(cat, m.Day+1); m.At <= last.At; {
-			for n < len(records) && records[n].Arrival.Appended < m.At {
-				b.Add(&records[n])
-				n++
-			}
-			if progress != nil {
-				progress(n)
-			}
-			if err := b.Close(m); err != nil {
-				return nil, err
-			}
-			m = closing.MomentOf(cat, m.Day+1)
-		}
-	}
-	for n < len(records) && records[n].Arrival.Appended <= until {
-		b.Add(&records[n])
-		n++
-	}
-	return b.Finish(until), nil
-}
-
 // Add takes in one record. Its effect on bills waits for the next closing.
 func (b *Biller) Add(r *Record) {
 	books := b.books(r.Arrival)
@@ -354,9 +322,9 @@ func (b *Biller) keep(r *closing.Result) {
 	}
 }
 
-// Finish gives what came out, with the outlook of the statuses up to an instant and with what is in
+// finish gives what came out, with the outlook of the statuses up to an instant and with what is in
 // quarantine. The biller is not used afterwards.
-func (b *Biller) Finish(until billing.Instant) *Output {
+func (b *Biller) finish(until billing.Instant) *Output {
 	for _, id := range b.ids {
 		known, _ := b.accounts[id].Outlook(until, b.cat.Settings.SuspendAfter)
 		b.out.Status = append(b.out.Status, known...)

@@ -5,12 +5,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
-	"tollstream/pipeline/closing"
 )
 
 type storyKey struct{}
@@ -58,12 +56,7 @@ func (s *story) add(kind batch.Kind, arrives billing.Instant, value []byte) {
 		Arrival: billing.Arrival{Appended: arrives, Topic: topics[kind]}})
 }
 
-// lookBack is how long before a closing the copies were appended at which it still looks, if their
-// account is known: 24 hours in which calls may lie ahead of their arrival, and the stream's slack.
-const lookBack = 60 * time.Hour
-
-// run makes every closing up to and including an instant. A record that arrives at or after a close
-// time is beyond that closing's barrier.
+// run makes every closing up to and including an instant.
 func (s *story) run(until billing.Instant) (*batch.Output, error) {
 	slices.SortStableFunc(s.records, func(a, b batch.Record) int {
 		return cmp.Or(cmp.Compare(a.Arrival.Appended, b.Arrival.Appended), cmp.Compare(a.Kind, b.Kind))
@@ -71,29 +64,10 @@ func (s *story) run(until billing.Instant) (*batch.Output, error) {
 	for i := range s.records {
 		s.records[i].Arrival.Offset = int64(i)
 	}
-	first := until
-	if len(s.records) > 0 {
-		first = s.records[0].Arrival.Appended
+	out, err := batch.RunChanging(s.catalogAt, s.records, until, nil)
+	if err != nil {
+		return nil, err
 	}
-	cat := s.catalogAt(first)
-	m := closing.MomentOf(cat, closing.LastMomentBy(cat, first).Day+1)
-	b, n := batch.New(cat), 0
-	for ; m.At <= until; m = closing.MomentOf(cat, m.Day+1) {
-		if now := s.catalogAt(m.At); now != cat {
-			cat = now
-			b.UseCatalog(cat, m.At-billing.Instant(lookBack.Microseconds()))
-		}
-		for ; n < len(s.records) && s.records[n].Arrival.Appended < m.At; n++ {
-			b.Add(&s.records[n])
-		}
-		if err := b.Close(m); err != nil {
-			return nil, err
-		}
-	}
-	for ; n < len(s.records) && s.records[n].Arrival.Appended <= until; n++ {
-		b.Add(&s.records[n])
-	}
-	out := b.Finish(until)
 	return out, balance(out)
 }
 
