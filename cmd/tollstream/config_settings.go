@@ -151,7 +151,7 @@ func loopSettings(c *Config) []setting {
 			doc: "Last close time to run, RFC 3339, for time.mode simulated_time; empty means as " +
 				"far as the records reach."},
 		{key: "settle.retry_min", to: &c.Settle.RetryMin, def: "1s", least: "10ms", most: "1m",
-			doc: "First pause before a closing that could not happen is tried again."},
+			doc: "First pause after an error of Kafka or ClickHouse, before a closing goes on."},
 		{key: "settle.retry_max", to: &c.Settle.RetryMax, def: "30s", least: "10ms", most: "10m",
 			doc: "Longest such pause; pauses double from retry_min."},
 		{key: "time.mode", to: &c.Time.Mode, def: modeLogAppendTime,

@@ -289,6 +289,7 @@ func (s *system) settle(ctx context.Context) error {
 		Log: s.log, Publisher: s.publisher, Store: s.store, Catalog: s.cat,
 		Calls: k.Topics.Calls, Events: k.Topics.AccountEvents, Simulated: s.simulated(),
 		Until: s.cfg.Settle.Until, Poll: settlePoll,
+		RetryMin: s.cfg.Settle.RetryMin, RetryMax: s.cfg.Settle.RetryMax,
 		Margin: max(s.cfg.Settle.ClockMargin, s.cat.Settings.ClockMargin),
 		Now:    s.now, Metrics: s.metrics,
 		Progress: progress, Logger: s.logger,

@@ -70,6 +70,7 @@ func testWorldWithout(t *testing.T, dir, password string) *testWorld {
 	cfg.HTTP.Listen = "127.0.0.1:0"
 	cfg.ClickHouse.Password = Secret(password)
 	cfg.Ingest.BatchAgeMax = 50 * time.Millisecond
+	cfg.Settle.RetryMax = cfg.Settle.RetryMin
 	cfg.Kafka.Fetch.MaxWait = 50 * time.Millisecond
 	cat, err := loadCatalog("")
 	if err != nil {

@@ -24,6 +24,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -69,13 +71,15 @@ type Options struct {
 	// Until ends the run after the last closing at or before it; 0 runs for ever.
 	Until billing.Instant
 	// First is the day of the first closing; nil means the day of the oldest record.
-	First    *billing.Day
-	Margin   time.Duration // after the close time, before the end of a log may be a barrier
-	Poll     time.Duration // how often the world is looked at while waiting
-	Now      func() time.Time
-	Metrics  *observe.Metrics
-	Progress *observe.Progress
-	Logger   *slog.Logger
+	First  *billing.Day
+	Margin time.Duration // after the close time, before the end of a log may be a barrier
+	Poll   time.Duration // how often the world is looked at while waiting
+	// RetryMin and RetryMax bound the pauses after errors, which double.
+	RetryMin, RetryMax time.Duration
+	Now                func() time.Time
+	Metrics            *observe.Metrics
+	Progress           *observe.Progress
+	Logger             *slog.Logger
 	// Lease, if not nil, is asked before what other processes can see whether this one is still
 	// the one that closes; see Lead.
 	Lease func() error
@@ -188,14 +192,17 @@ func (l *Loop) insist(ctx context.Context, what string, step func(context.Contex
 }
 
 // await looks again and again until there is nothing to wait for. Errors of the world are waited
-// out like anything else; a broken sum (errHalt) ends the closing at once. Meanwhile changes of
-// status are said as they come.
+// out like anything else, with growing pauses; a broken sum (errHalt) ends the closing at once.
+// Meanwhile changes of status are said as they come.
 func (l *Loop) await(
 	ctx context.Context, what string, look func(context.Context) (waitsFor string, err error),
 ) error {
 	started := l.Now()
+	after := backoff.ExponentialBackOff{InitialInterval: l.RetryMin, Multiplier: 2,
+		MaxInterval: l.RetryMax}
 	for {
 		waitsFor, err := look(ctx)
+		wait := l.Poll
 		if err == nil && waitsFor == "" {
 			l.Progress.Moved()
 			return nil
@@ -207,8 +214,10 @@ func (l *Loop) await(
 			return ctx.Err()
 		}
 		if err != nil {
-			waitsFor = err.Error()
+			waitsFor, wait = err.Error(), max(wait, after.NextBackOff())
 			l.Logger.Error("settle waits", "step", what, "error", err)
+		} else {
+			after.Reset()
 		}
 		if wake := l.notDueBefore; err == nil && wake.After(l.Now()) {
 			l.Progress.IdleUntil(wake)
@@ -221,9 +230,7 @@ func (l *Loop) await(
 				l.Logger.Error("statuses are not said", "error", err)
 			}
 		}
-		select {
-		case <-time.After(l.Poll):
-		case <-ctx.Done():
+		if !pause(ctx, wait) {
 			return ctx.Err()
 		}
 	}
