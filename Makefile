@@ -86,6 +86,10 @@ bench: ## Benchmarks; compare ratios within one run, the machine is noisy
 million: build $(ENGINE) ## A million records through the stream, compared with the same in memory
 	go test -timeout 60m -run TestMillion -v ./cmd/tollstream -args -million
 
+.PHONY: rebuild-year
+rebuild-year: build $(ENGINE) ## A year through the stream, and the database made again from the topics
+	go test -timeout 60m -run TestRebuildYear -v ./cmd/tollstream -args -rebuild-year
+
 .PHONY: up
 up: ## Kafka, ClickHouse and tollstream in containers (needs Docker)
 	docker compose up -d --build --wait

@@ -39,10 +39,15 @@ func (w *testWorld) sql(t *testing.T, statement string) string {
 func (w *testWorld) command(t *testing.T, args ...string) (int, string, string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), append(args, "--clickhouse.addr", w.cfg.ClickHouse.Addr,
-		"--clickhouse.protocol", w.cfg.ClickHouse.Protocol, "--time.mode", w.cfg.Time.Mode,
-		"--kafka.brokers", strings.Join(w.cfg.Kafka.Brokers, ",")), &stdout, &stderr)
+	status := run(t.Context(), append(args, w.connection()...), &stdout, &stderr)
 	return status, stdout.String(), stderr.String()
+}
+
+// connection are the flags that point a command at the world's servers.
+func (w *testWorld) connection() []string {
+	return []string{"--clickhouse.addr", w.cfg.ClickHouse.Addr,
+		"--clickhouse.protocol", w.cfg.ClickHouse.Protocol, "--time.mode", w.cfg.Time.Mode,
+		"--kafka.brokers", strings.Join(w.cfg.Kafka.Brokers, ",")}
 }
 
 // openedStore is the world's store, open for the length of the test.
@@ -210,6 +215,7 @@ func TestBillsVerifyAcrossCatalogues(t *testing.T) {
 	if len(made) != 2 || made[w.cat.Digest] == 0 || learnt == 0 {
 		t.Error("the change of catalogue was to show on the bills")
 	}
+	w.checkRebuiltTables(t, acrossCatalogues())
 	w.checkSimulateTag(t, g.FirstClosing(), billing.DateOf(2023, 1, 30), records)
 	w.sql(t, "DELETE FROM catalogs WHERE digest != '"+w.cat.Digest+"'")
 	err = verifyBills(t.Context(), s, w.cat, clickhouse.BillFilter{}, io.Discard, io.Discard)

@@ -84,6 +84,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newDemoCommand(),
 		newRunCommand(),
+		newRebuildCommand(),
 		newEmbeddedCommand(),
 		newBillCommand(),
 		newGenerateCommand(),

@@ -86,6 +86,7 @@ func TestRequeue(t *testing.T) {
 	if other := w.quarantined(t, s, billing.NotJSON); len(other) != 1 {
 		t.Errorf("a record that was not chosen: %v", other)
 	}
+	w.checkRebuilt(t)
 }
 
 // TestRequeueOfWhatTheCatalogueLearnt requeues a call that had no tag and a package of an unknown
@@ -137,6 +138,7 @@ func TestRequeueOfWhatTheCatalogueLearnt(t *testing.T) {
 	if status != exitDone || got != "1001/2023-02-07  ok\n1 bills verified: 1 ok, 0 differ\n" {
 		t.Errorf("verify: %d, %q, %q", status, got, stderr)
 	}
+	w.checkRebuilt(t)
 }
 
 // quarantined are the places of the records in quarantine for a reason.

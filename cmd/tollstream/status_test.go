@@ -53,6 +53,8 @@ func TestStatusBetweenClosings(t *testing.T) {
 	f.event(at(2, 17), "balance.topped_up", "pay-4", "acme", `,"amount":"500"`, at(2, 17))
 	w.heard(t, "active 02-03 17:00 409.70 provisional top_up pay-4")
 	stop()
+	w.checkRebuilt(t)
+	w.sameTables(t, []content{{"service_status", "*", ""}}, w.cfg.ClickHouse.Database, "rebuilt")
 }
 
 // start runs the pipeline until the function that it gives is called.

@@ -124,22 +124,29 @@ func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
 	}.For(cat)
 }
 
-func (s *system) connectKafka(ctx context.Context) error {
+// connectLog connects what reads from Kafka.
+func (s *system) connectLog(ctx context.Context) (*kafkago.Transport, error) {
 	k := &s.cfg.Kafka
 	transport, err := k.Transport()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.log, err = kafkalog.New(kafkalog.Options{
 		Brokers: k.Brokers, Transport: transport, ClientID: k.ClientID,
 		MaxWait: k.Fetch.MaxWait, MinBytes: int(k.Fetch.MinBytes), MaxBytes: int(k.Fetch.MaxBytes),
 	})
 	if err != nil {
+		return nil, err
+	}
+	return transport, s.reachKafka(ctx, transport)
+}
+
+func (s *system) connectKafka(ctx context.Context) error {
+	transport, err := s.connectLog(ctx)
+	if err != nil {
 		return err
 	}
-	if err := s.reachKafka(ctx, transport); err != nil {
-		return err
-	}
+	k := &s.cfg.Kafka
 	s.producer, err = kafkalog.NewProducer(kafkalog.ProducerOptions{
 		Brokers: k.Brokers, Transport: transport, ClientID: k.ClientID,
 	})
@@ -203,12 +210,19 @@ func (s *system) simulated() bool { return s.cfg.Time.Mode == modeSimulated }
 func (s *system) checkTopics(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
+	if err := s.checkInputs(ctx); err != nil {
+		return err
+	}
+	return s.log.EnsureTopics(ctx, s.outputTopics())
+}
+
+func (s *system) checkInputs(ctx context.Context) error {
 	for _, spec := range s.inputTopics() {
 		if _, err := s.log.CheckTopic(ctx, spec); err != nil {
 			return err
 		}
 	}
-	return s.log.EnsureTopics(ctx, s.outputTopics())
+	return nil
 }
 
 // Run runs the roles until the context ends, or until settle.until is reached.

@@ -37,4 +37,5 @@ func TestSecondProductThroughTheStream(t *testing.T) {
 		t.Errorf("bills differ: %s", firstDifference(got, want))
 	}
 	w.checkBooks(t, want, g.Ledger())
+	w.checkRebuilt(t, "--catalog", w.cfg.Catalog)
 }

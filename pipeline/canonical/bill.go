@@ -60,7 +60,7 @@ func StepObjects(steps []billing.Step) []any {
 }
 
 // Status is a status change as the contract's JSON. Only a record said between closings has the
-// fields provisional, based_on and corrects.
+// fields provisional, based_on, corrects and withdraws.
 func Status(s *billing.StatusChange, zone *time.Location) []byte {
 	o := Object{
 		"event_id": s.EventID, "account_id": s.AccountID, "status": string(s.Status),
@@ -71,6 +71,9 @@ func Status(s *billing.StatusChange, zone *time.Location) []byte {
 	}
 	if s.Corrects != "" {
 		o["corrects"] = s.Corrects
+	}
+	if s.Withdraws {
+		o["withdraws"] = true
 	}
 	return JSON(o)
 }

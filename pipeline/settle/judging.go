@@ -14,7 +14,7 @@ import (
 // was stopped for an upgrade before the closing was done.
 func (l *Loop) judgeBy(ctx context.Context, s *stored.Settlement) error {
 	if l.cat.Digest != s.CatalogDigest {
-		cat, err := l.catalogOf(ctx, s)
+		cat, err := CatalogOf(ctx, l.Catalog, l.Publisher, s)
 		if err != nil {
 			return err
 		}
@@ -30,20 +30,26 @@ func (l *Loop) judgeBy(ctx context.Context, s *stored.Settlement) error {
 	return nil
 }
 
-func (l *Loop) catalogOf(
-	ctx context.Context, s *stored.Settlement,
+// Files keeps the files of catalogues; nil means that it has none of that digest.
+type Files interface {
+	CatalogFile(ctx context.Context, digest string) ([]byte, error)
+}
+
+// CatalogOf gives the catalogue of a closing: the process's own, or from where its file is kept.
+func CatalogOf(
+	ctx context.Context, own *catalog.Catalog, kept Files, s *stored.Settlement,
 ) (*catalog.Catalog, error) {
-	if l.Catalog.Digest == s.CatalogDigest {
-		return l.Catalog, nil
+	if own.Digest == s.CatalogDigest {
+		return own, nil
 	}
-	file, err := l.Publisher.CatalogFile(ctx, s.CatalogDigest)
+	file, err := kept.CatalogFile(ctx, s.CatalogDigest)
 	if err != nil {
 		return nil, err
 	}
 	if file == nil {
 		return nil, fmt.Errorf("%w: closing of %s is decided with catalogue %s (%.12s), whose file "+
 			"is not kept with it, and this process has %s (%.12s); start it with that catalogue",
-			errHalt, s.Day, s.CatalogVersion, s.CatalogDigest, l.Catalog.Version, l.Catalog.Digest)
+			errHalt, s.Day, s.CatalogVersion, s.CatalogDigest, own.Version, own.Digest)
 	}
 	cat, err := catalog.Parse(fmt.Sprintf("catalogue %.12s", s.CatalogDigest), file)
 	if err != nil {

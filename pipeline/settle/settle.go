@@ -50,8 +50,7 @@ type Publisher interface {
 	Settlements(ctx context.Context) (map[billing.Day]*stored.Settlement, error)
 	// KeepCatalog appends a catalogue's file to the settlements, unless it is there.
 	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
-	// CatalogFile gives the file of a catalogue that is kept there, nil where it is not.
-	CatalogFile(ctx context.Context, digest string) ([]byte, error)
+	Files // that are kept there
 	PublishBills(ctx context.Context, bills []*billing.Bill) error
 	PublishStatus(ctx context.Context, list []billing.StatusChange) error
 }
@@ -83,6 +82,8 @@ type Options struct {
 	// Lease, if not nil, is asked before what other processes can see whether this one is still
 	// the one that closes; see Lead.
 	Lease func() error
+	// Silent says nothing between closings.
+	Silent bool
 	// Closed, if not nil, hears of each closing that is done.
 	Closed func(*stored.Settlement)
 }
@@ -98,7 +99,7 @@ type Loop struct {
 	notDueBefore time.Time
 	// undone are the decisions that a closing under way has folded.
 	undone  []accounts.Decision
-	between *watch // what is said of statuses meanwhile; nil until the history is read
+	between *watch // what is said of statuses meanwhile; nil until the history is read, or if Silent
 }
 
 // New makes the loop.
@@ -111,18 +112,16 @@ func (l *Loop) Run(ctx context.Context) error {
 	if err := l.insist(ctx, "read the settlements", l.recover); err != nil {
 		return err
 	}
-	l.between = &watch{loop: l}
+	if !l.Silent {
+		l.between = &watch{loop: l}
+	}
 	for {
 		m, err := l.next(ctx)
 		if err != nil {
 			return err
 		}
 		if l.Until != 0 && m.At > l.Until {
-			if err := l.insist(ctx, "say what follows the last closing", l.between.step); err != nil {
-				return err
-			}
-			l.Logger.Info("every closing is done", "until", l.Until.In(l.Catalog.Settings.Zone))
-			return nil
+			return l.end(ctx)
 		}
 		s, err := l.decide(ctx, m)
 		if err != nil {
@@ -135,6 +134,15 @@ func (l *Loop) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// end says what follows the last closing.
+func (l *Loop) end(ctx context.Context) error {
+	l.Logger.Info("every closing is done", "until", l.Until.In(l.Catalog.Settings.Zone))
+	if l.between == nil {
+		return nil
+	}
+	return l.insist(ctx, "say what follows the last closing", l.between.step)
 }
 
 // recover reads which closings are done and folds the account events that they saw, each closing's
@@ -156,7 +164,7 @@ func (l *Loop) recover(ctx context.Context) (err error) {
 	for i := range l.history {
 		s := &l.history[i]
 		if cat.Digest != s.CatalogDigest {
-			if cat, err = l.catalogOf(ctx, s); err != nil {
+			if cat, err = CatalogOf(ctx, l.Catalog, l.Publisher, s); err != nil {
 				return err
 			}
 		}

@@ -71,13 +71,9 @@ func Migrate(ctx context.Context, options Options, dryRun bool) (*MigrateResult,
 
 // createDatabase tells whether the database was there, and creates it otherwise.
 func (o Options) createDatabase(ctx context.Context, dryRun bool) (bool, error) {
-	settings, err := o.driverOptions("")
+	conn, err := o.openServer()
 	if err != nil {
 		return false, err
-	}
-	conn, err := driver.Open(settings)
-	if err != nil {
-		return false, o.explain("open ClickHouse", err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is pending
 	var n uint64
@@ -92,6 +88,35 @@ func (o Options) createDatabase(ctx context.Context, dryRun bool) (bool, error) 
 	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+o.Database+
 		" COMMENT 'tollstream: calls, bills and what lies between'")
 	return false, o.explain("create database "+o.Database, err)
+}
+
+// openServer connects to the server, whatever databases it has.
+func (o Options) openServer() (driver.Conn, error) {
+	settings, err := o.driverOptions("")
+	if err != nil {
+		return nil, err
+	}
+	conn, err := driver.Open(settings)
+	return conn, o.explain("open ClickHouse", err)
+}
+
+// Occupied names a table of the database that has rows beyond those that Migrate writes; "" where
+// there is none, or no such database.
+func Occupied(ctx context.Context, options Options) (string, error) {
+	if err := options.Validate(); err != nil {
+		return "", err
+	}
+	options = options.withDefaults()
+	conn, err := options.openServer()
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close() //nolint:errcheck // only read
+	var table string
+	err = conn.QueryRow(ctx, `SELECT max(name) FROM system.tables
+		WHERE database = ? AND total_rows > 0 AND name NOT IN (?, 'reasons')`,
+		options.Database, versionsTable).Scan(&table)
+	return table, options.explain("connect to ClickHouse", err)
 }
 
 func (o Options) migrate(ctx context.Context, r *MigrateResult) error {
