@@ -13,8 +13,9 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// linePage is how many calls of a line are in memory at once.
-const linePage = 10_000
+// linePage is how many calls of a line are in memory at once. For each page the server looks through
+// all calls that the bill's closings took.
+const linePage = 50_000
 
 // sortSpill is from how many bytes on the server sorts a line's calls on disk.
 const sortSpill = 256 << 20
@@ -93,9 +94,16 @@ func (s *Store) EachLineCall(
 	ctx context.Context, b *billing.Bill, l *billing.BillLine, limit int,
 	each func(*stored.LineCall) error,
 ) error {
+	return s.eachLineCall(ctx, b, l, limit, linePage, each)
+}
+
+func (s *Store) eachLineCall(
+	ctx context.Context, b *billing.Bill, l *billing.BillLine, limit, pageSize int,
+	each func(*stored.LineCall) error,
+) error {
 	var after *stored.LineCall
 	for n := 0; ; {
-		size := linePage
+		size := pageSize
 		if limit > 0 {
 			size = min(size, limit-n)
 		}

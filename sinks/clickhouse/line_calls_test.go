@@ -34,10 +34,11 @@ func TestLineCallsFillPages(t *testing.T) {
 	day := billing.DateOf(2026, 3, 2)
 	m := closing.Moment{At: closeDay(t, s, day), Day: day}
 	noon := at(t, "2026-03-02T12:00:00+08:00")
-	calls := make([]stored.Call, 2*linePage+7)
+	const pageSize = 100
+	calls := make([]stored.Call, 5*pageSize+7)
 	for i := range calls {
-		// Offsets run against the order of the calls; of a thousand calls the instant is one.
-		calls[i] = call(fmt.Sprintf("c%06d", i), "acme", noon+billing.Instant(i/1000), noon,
+		// Offsets run against the order of the calls; thirty calls share an instant.
+		calls[i] = call(fmt.Sprintf("c%06d", i), "acme", noon+billing.Instant(i/30), noon,
 			int64(len(calls)-i))
 		calls[i].Main, calls[i].Arrival.Partition = "main", int32(i%2)
 		calls[i].ResultCode = fmt.Sprint(i % 10)
@@ -59,13 +60,13 @@ func TestLineCallsFillPages(t *testing.T) {
 		x.Last != int64(len(calls)-1) {
 		t.Errorf("%+v", x)
 	}
-	for _, limit := range []int{0, 3, linePage, linePage + 1} {
+	for _, limit := range []int{0, 3, pageSize, pageSize + 1} {
 		want := len(calls)
 		if limit > 0 {
 			want = limit
 		}
 		n := 0
-		err := s.EachLineCall(t.Context(), b, l, limit, func(c *stored.LineCall) error {
+		err := s.eachLineCall(t.Context(), b, l, limit, pageSize, func(c *stored.LineCall) error {
 			if x := &calls[n]; c.CallID != x.CallID || c.OccurredAt != x.OccurredAt ||
 				c.ResultCode != x.ResultCode || c.Arrival.Offset != x.Arrival.Offset ||
 				c.Arrival.Partition != x.Arrival.Partition || c.TakenAt != m.At {
