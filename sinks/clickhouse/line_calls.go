@@ -13,8 +13,8 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// linePage is how many calls of a line are in memory at once. For each page the server looks through
-// all calls that the bill's closings took.
+// linePage is how many calls of a line are in memory at once. For each page the server looks
+// through all calls that the closings of the bill took.
 const linePage = 50_000
 
 // sortSpill is from how many bytes on the server sorts a line's calls on disk.
