@@ -72,11 +72,10 @@ mutants: ## Break the engine in some forty small ways; the worlds must notice ea
 	go test -count=1 -timeout 60m -run TestMutants -v ./pipeline/props -args -mutants
 
 .PHONY: fuzz
-fuzz: ## Fuzz every decoder for 30 s each
-	go test -run '^$$' -fuzz FuzzCall -fuzztime 30s ./pipeline/decode
-	go test -run '^$$' -fuzz FuzzEvent -fuzztime 30s ./pipeline/decode
-	go test -run '^$$' -fuzz FuzzParse -fuzztime 30s -fuzzminimizetime 5x ./pipeline/catalog
-	go test -run '^$$' -fuzz FuzzDecodeBatches -fuzztime 30s ./pipeline/kafkalog
+fuzz: ## Fuzz every decoder and parser for TIME=30s each
+	@grep -rHo --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z]*' cmd deploy pipeline sinks | \
+		sed 's|/[^/]*:func | |' | sort | while read -r package target; do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(TIME),30s) -fuzzminimizetime 10x ./$$package; done
 
 .PHONY: bench
 bench: ## Benchmarks; compare ratios within one run, the machine is noisy

@@ -96,6 +96,7 @@ type ClickHouseConfig struct {
 // IngestConfig bounds the batches that are stored together.
 type IngestConfig struct {
 	BatchRecordsMax int
+	BatchBytesMax   Bytes
 	BatchAgeMax     time.Duration
 	RewindRecords   int
 }

@@ -133,6 +133,9 @@ func loopSettings(c *Config) []setting {
 	return []setting{
 		{key: "ingest.batch_records_max", to: &c.Ingest.BatchRecordsMax, def: "50000",
 			unit: "records", least: "1", most: "1000000", doc: "A batch is stored when it has these."},
+		{key: "ingest.batch_bytes_max", to: &c.Ingest.BatchBytesMax, def: "128MiB", least: "1MiB",
+			most: "1GiB", doc: "A batch is stored when its records take about so much memory, " +
+				"decompressed. One answer of the brokers can go beyond it."},
 		{key: "ingest.batch_age_max", to: &c.Ingest.BatchAgeMax, def: "1s", least: "10ms", most: "1m",
 			doc: "A batch is stored when its first record has waited so long."},
 		{key: "ingest.rewind_records", to: &c.Ingest.RewindRecords, def: "1500",

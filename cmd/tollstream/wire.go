@@ -264,8 +264,8 @@ func (s *system) ingest(ctx context.Context) error {
 	return ingest.New(ingest.Options{
 		Log: s.log, Group: group, Store: s.store, Quarantine: s.publisher,
 		Roster: s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
-		RecordsMax: s.cfg.Ingest.BatchRecordsMax, AgeMax: s.cfg.Ingest.BatchAgeMax,
-		Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
+		RecordsMax: s.cfg.Ingest.BatchRecordsMax, BytesMax: int(s.cfg.Ingest.BatchBytesMax),
+		AgeMax: s.cfg.Ingest.BatchAgeMax, Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
 		Progress: progress, Logger: s.logger,
 	}).Run(ctx)
 }

@@ -3,6 +3,7 @@ package decode_test
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -168,6 +169,19 @@ func TestEvents(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s\n got %v\nwant %s", c.value, refusal, c.want)
+		}
+	}
+}
+
+// TestDetailsAreShort: what is said about a record is much smaller than the record can be.
+func TestDetailsAreShort(t *testing.T) {
+	name := strings.Repeat("n", 500_000)
+	calls := decode.NewCalls(faceid(t))
+	for _, value := range []string{`{"` + name + `":1,"` + name + `":2}`, `{"` + name + `":{"a":x}}`,
+		`{"call_id":"` + name + `"}`, name, `{"intention":` + strings.Repeat("[", 20_000)} {
+		_, refusal := calls.Decode([]byte(value), billing.Arrival{Appended: arrived})
+		if refusal == nil || len(refusal.Detail) > 2000 || !utf8.ValidString(refusal.Detail) {
+			t.Errorf("%.20s...: %.200v", value, refusal)
 		}
 	}
 }

@@ -9,6 +9,7 @@ const (
 	accountIDCharsMax = 64
 	eventIDCharsMax   = 128
 	textCharsMax      = 256 // names, reasons, codes, dimension values
+	detailBytesMax    = 512 // of what a JSON parser says
 	callIDsMax        = 10_000
 	tiersMax          = 64
 	quotaMax          = 1_000_000_000_000 // calls; far above any package sold

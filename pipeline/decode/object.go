@@ -135,8 +135,13 @@ func notJSON(err error) *billing.Refusal {
 	return refuse(billing.NotJSON, "%s", oneLine(err))
 }
 
+// oneLine bounds an error's text, since the parser's quotes names of any length.
 func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "jsontext: "), "\n", " ")
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "jsontext: "), "\n", " ")
+	if len(text) > detailBytesMax {
+		text = strings.ToValidUTF8(text[:detailBytesMax], "") + "..."
+	}
+	return text
 }
 
 // raw finds a field; null counts as absent.

@@ -85,17 +85,18 @@ func (b *builder) addRecord(out *stored.Batch, f *kafkalog.Fetched, r *kafkalog.
 }
 
 // requeued says where a record stood before it was sent again out of the quarantine. A header that
-// nobody of ours wrote says nothing.
+// is not in the form in which ours are written says nothing.
 func requeued(r *kafkalog.Record) []stored.Requeued {
 	for _, h := range r.Headers {
 		place := strings.Split(string(h.Value), "/")
 		if h.Key != stored.RequeuedFrom || len(place) != 3 {
 			continue
 		}
-		partition, err := strconv.ParseInt(place[1], 10, 32)
-		offset, fault := strconv.ParseInt(place[2], 10, 64)
-		if err == nil && fault == nil {
-			return []stored.Requeued{{Topic: place[0], Partition: int32(partition), Offset: offset,
+		partition, _ := strconv.ParseInt(place[1], 10, 32) // compared below
+		offset, _ := strconv.ParseInt(place[2], 10, 64)
+		at := billing.Arrival{Topic: place[0], Partition: int32(partition), Offset: offset}
+		if at.Topic != "" && partition >= 0 && offset >= 0 && at.Place() == string(h.Value) {
+			return []stored.Requeued{{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset,
 				ValueHash: stored.ValueHash(r.Value)}}
 		}
 	}

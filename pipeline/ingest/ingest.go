@@ -16,6 +16,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ type Options struct {
 	Catalog    *catalog.Catalog
 	Events     string        // the topic of account events
 	RecordsMax int           // a batch is written when it holds this many records
+	BytesMax   int           // or takes about this much memory; default 128 MiB
 	AgeMax     time.Duration // or when its first record has waited this long
 	Rewind     int64         // records read again before the committed offset on start
 	// Backoff makes the waits between tries of a step; nil grows them from 0.2 s to half a minute.
@@ -92,6 +94,7 @@ func New(o Options) *Loop {
 	if o.Backoff == nil {
 		o.Backoff = growingWait
 	}
+	o.BytesMax = cmp.Or(o.BytesMax, 128<<20)
 	return &Loop{Options: o, builder: builder{
 		calls: decode.NewCalls(o.Catalog), events: decode.NewEvents(o.Catalog),
 		eventsLog: o.Events,
@@ -127,6 +130,7 @@ type round struct {
 	fetched []kafkalog.Fetched
 	next    map[kafkalog.TopicPartition]int64
 	offsets int64
+	bytes   int
 }
 
 // generation reads the assigned partitions until the next rebalance. One goroutine fetches ahead,
@@ -198,6 +202,7 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 		for i := range fetched {
 			f := &fetched[i]
 			r.offsets += f.Next - at[i].Offset
+			r.bytes += f.Size()
 			at[i].Offset = f.Next
 			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.Next
 			l.Metrics.Lag(f.Topic, f.Partition, f.HighWatermark-f.Next)
@@ -234,7 +239,7 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 	all := round{next: map[kafkalog.TopicPartition]int64{}}
 	var old <-chan time.Time // nil while there is no round
-	for all.offsets < int64(l.RecordsMax) && ctx.Err() == nil {
+	for all.offsets < int64(l.RecordsMax) && all.bytes < l.BytesMax && ctx.Err() == nil {
 		select {
 		case r := <-in:
 			if old == nil {
@@ -244,6 +249,7 @@ func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 			}
 			all.fetched = append(all.fetched, r.fetched...)
 			all.offsets += r.offsets
+			all.bytes += r.bytes
 			for p, next := range r.next { //nolint:maporder // a merge of maps
 				all.next[p] = next
 			}

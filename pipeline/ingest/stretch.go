@@ -17,7 +17,7 @@ func (l *Loop) Stretches(
 	var requeued []stored.Requeued
 	left := unreadOf(list)
 	for len(left.at) > 0 {
-		fetched, offsets, err := left.fetch(ctx, l.Log, int64(l.RecordsMax))
+		fetched, offsets, err := left.fetch(ctx, l.Log, int64(l.RecordsMax), l.BytesMax)
 		if err != nil {
 			return nil, err
 		}
@@ -56,11 +56,11 @@ func partitionOf(p kafkalog.Position) kafkalog.TopicPartition {
 	return kafkalog.TopicPartition{Topic: p.Topic, Partition: p.Partition}
 }
 
-// fetch reads on until there are enough offsets for a batch, or nothing is left.
+// fetch reads on until there are enough offsets or bytes for a batch, or nothing is left.
 func (u *unread) fetch(
-	ctx context.Context, log Log, enough int64,
+	ctx context.Context, log Log, enough int64, bytesMax int,
 ) (fetched []kafkalog.Fetched, offsets int64, err error) {
-	for len(u.at) > 0 && offsets < enough {
+	for bytes := 0; len(u.at) > 0 && offsets < enough && bytes < bytesMax; {
 		got, err := log.FetchMany(ctx, u.at)
 		if err != nil {
 			return nil, 0, err
@@ -70,6 +70,7 @@ func (u *unread) fetch(
 			end := u.ends[partitionOf(p)]
 			got[i].CutAt(end)
 			offsets += got[i].Next - p.Offset
+			bytes += got[i].Size()
 			if p.Offset = got[i].Next; p.Offset < end {
 				left = append(left, p)
 			}

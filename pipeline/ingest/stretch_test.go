@@ -79,7 +79,7 @@ func TestStretches(t *testing.T) {
 				6: "calls/2/5", 7: "calls/x/5", 8: "calls", 9: "calls/1/1"}}
 			store := &fakeStore{}
 			loop := New(Options{Log: log, Store: store, Roster: roster.New(cat, store), Catalog: cat,
-				Events: "events", RecordsMax: recordsMax,
+				Events: "events", RecordsMax: recordsMax, BytesMax: 1 << 30,
 				Metrics:  observe.NewMetrics(observe.Build{}, time.Now),
 				Progress: observe.NewHealth(time.Now).Loop("rebuild", time.Minute),
 				Logger:   slog.New(slog.NewTextHandler(io.Discard, nil))})

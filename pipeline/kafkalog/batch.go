@@ -23,6 +23,14 @@ const (
 	// batchBytesMax bounds one batch, compressed and decompressed. Brokers allow 1 MiB
 	// compressed by default; a batch beyond this cannot be read and stops the partition.
 	batchBytesMax = 128 << 20
+	// batchRecordsMax bounds the records of one batch: a Record takes a hundred bytes and more,
+	// whatever is in it, so a few kilobytes of compressed nothing could fill the memory.
+	batchRecordsMax = 1 << 20
+	// recordHeadersMax bounds the headers of one record for the same reason.
+	recordHeadersMax = 10_000
+	// unpackedMax is what one partition's answer may decompress to before the rest is left to the
+	// next fetch: the bounds on an answer are on its compressed size.
+	unpackedMax = 64 << 20
 
 	attrCompression = 0x07
 	attrAppendTime  = 0x08
@@ -90,6 +98,10 @@ func parseHeader(b []byte) (batchHeader, error) {
 		return h, fmt.Errorf("batch claims offset %d, last delta %d, %d records",
 			h.baseOffset, h.lastDelta, h.recordCount)
 	}
+	if h.recordCount > batchRecordsMax {
+		return h, fmt.Errorf("batch has %d records, at most %d are read: %w", h.recordCount,
+			batchRecordsMax, errLimit)
+	}
 	if int64(h.recordCount) > int64(h.lastDelta)+1 {
 		return h, fmt.Errorf("batch claims %d records for %d offsets",
 			h.recordCount, int64(h.lastDelta)+1)
@@ -102,8 +114,9 @@ type setDecoder struct {
 	out     *Fetched
 	aborted abortedFilter
 	// names holds header keys seen in this set, so that a repeated key is one string.
-	names   map[string]string
-	headers []Header
+	names    map[string]string
+	headers  []Header
+	unpacked int // bytes of batches that were decompressed
 }
 
 // decodeSet adds the records of raw at or after out.Next to out and moves out.Next past them.
@@ -113,7 +126,10 @@ func decodeSet(raw []byte, aborted []abortedTxn, out *Fetched) (partial bool, er
 	d := setDecoder{out: out, aborted: newAbortedFilter(aborted)}
 	out.Records = newRecords(countRecords(raw))
 	after := int64(0) // batches come in offset order, without overlap
-	for len(raw) > 0 {
+	for from := out.Next; len(raw) > 0; {
+		if out.Next > from && (d.unpacked >= unpackedMax || len(out.Records) >= batchRecordsMax) {
+			return false, nil
+		}
 		h, err := parseHeader(raw)
 		if errors.Is(err, errPartial) {
 			return true, nil
@@ -151,6 +167,7 @@ func (d *setDecoder) batch(h *batchHeader, payload []byte) error {
 		if body, err = decompress(codec, payload); err != nil {
 			return err
 		}
+		d.unpacked += len(body)
 		if d.out.memory != nil {
 			d.out.memory.blocks = append(d.out.memory.blocks, body)
 		}
@@ -219,6 +236,9 @@ func (d *setDecoder) recordHeaders(r *cursor, rec *Record) error {
 	}
 	if n < 0 || n > int64(len(r.b)/2) {
 		return fmt.Errorf("claims %d headers in %d bytes", n, len(r.b))
+	}
+	if n > recordHeadersMax {
+		return fmt.Errorf("has %d headers, at most %d are read: %w", n, recordHeadersMax, errLimit)
 	}
 	start := len(d.headers)
 	for ; n > 0 && r.err == nil; n-- {

@@ -24,7 +24,8 @@ const (
 	codecZstd
 )
 
-var errTooLarge = fmt.Errorf("batch decompresses to more than %d bytes", batchBytesMax)
+var errTooLarge = fmt.Errorf("batch decompresses to more than %d bytes: %w", batchBytesMax,
+	errLimit)
 
 // decompress gives the records' bytes in a block that nothing else points into.
 func decompress(codec int16, payload []byte) ([]byte, error) {

@@ -32,8 +32,12 @@ func (e *OffsetOutOfRange) Error() string {
 		e.Topic, e.Partition, e.Requested, e.LogStart, e.HighWatermark, hint)
 }
 
-// CorruptBatch says that the bytes of a record batch cannot be what a broker stored. Offset is
-// the batch's base offset where it could be read, else the offset after the last good batch.
+// errLimit marks a batch that is larger than what is read of any.
+var errLimit = errors.New("no batch of an ordinary producer is like that")
+
+// CorruptBatch says that the bytes of a record batch cannot be what a broker stored, or are beyond
+// what is read of any batch. Offset is the batch's base offset where it could be read, else the
+// offset after the last good batch.
 type CorruptBatch struct {
 	Topic     string
 	Partition int
@@ -42,8 +46,12 @@ type CorruptBatch struct {
 }
 
 func (e *CorruptBatch) Error() string {
-	return fmt.Sprintf("decode %s/%d at offset %d: %v; compare the replicas of this partition",
-		e.Topic, e.Partition, e.Offset, e.Err)
+	advice := "compare the replicas of this partition"
+	if errors.Is(e.Err, errLimit) {
+		advice = "find out who wrote it; the partition is not read beyond it"
+	}
+	return fmt.Sprintf("decode %s/%d at offset %d: %v; %s", e.Topic, e.Partition, e.Offset, e.Err,
+		advice)
 }
 
 func (e *CorruptBatch) Unwrap() error { return e.Err }

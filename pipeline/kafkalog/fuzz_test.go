@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"testing"
@@ -48,6 +49,43 @@ func FuzzFetchResponse(f *testing.F) {
 			t.Fatalf("%d answers to one question", len(got.parts))
 		}
 		decodeMetadata(&cursor{b: body})
+	})
+}
+
+// FuzzDecompress: whatever a batch holds, what comes out of it is bounded.
+func FuzzDecompress(f *testing.F) {
+	for codec := int16(codecNone); codec <= codecZstd+1; codec++ {
+		f.Add(codec, []byte{})
+		f.Add(codec, append(bytes.Clone(xerialMagic), 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 0))
+	}
+	for _, seed := range fuzzSeeds(f) {
+		h, err := parseHeader(seed)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(h.attributes&attrCompression, seed[batchHeaderSize:h.size])
+	}
+	f.Fuzz(func(t *testing.T, codec int16, payload []byte) {
+		if len(payload) > 1<<12 {
+			return // larger ones only cost time: the formats reach a thousandfold and more
+		}
+		if out, err := decompress(codec, payload); err == nil && len(out) > batchBytesMax {
+			t.Fatalf("%d bytes became %d", len(payload), len(out))
+		}
+	})
+}
+
+// FuzzReadResponse: a frame is read whole, or refused by what its head says.
+func FuzzReadResponse(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 6, 0x74, 0x6f, 0x6c, 0x6c, 1, 2})
+	f.Add([]byte{0x7f, 0xff, 0xff, 0xff, 0x74, 0x6f, 0x6c, 0x6c})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x74, 0x6f, 0x6c, 0x6c})
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		const most = 1 << 10
+		answer, err := readResponse(bytes.NewReader(frame), fetchCorrelation, most)
+		if err == nil && (len(answer.b) > most || !bytes.HasPrefix(frame[8:], answer.b)) {
+			t.Fatalf("%x is read as %x", frame, answer.b)
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // Outcome says what became of an offset in the log.
@@ -100,6 +101,19 @@ type Fetched struct {
 	HighWatermark, LastStable, LogStart int64
 
 	memory *memory
+}
+
+// Size is about how much memory the records take, their bytes included.
+func (f *Fetched) Size() int {
+	n := len(f.Records) * int(unsafe.Sizeof(Record{}))
+	for i := range f.Records {
+		r := &f.Records[i]
+		n += len(r.Key) + len(r.Value)
+		for _, h := range r.Headers {
+			n += int(unsafe.Sizeof(h)) + len(h.Value)
+		}
+	}
+	return n
 }
 
 // CutAt takes away what stands at or after an offset, as if the fetch had ended there.

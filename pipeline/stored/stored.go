@@ -4,6 +4,9 @@
 package stored
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+
 	"github.com/cespare/xxhash/v2"
 	"github.com/shopspring/decimal"
 
@@ -82,7 +85,7 @@ type Requeued struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-	ValueHash uint64
+	ValueHash string
 }
 
 // Outcomes of a delivery.
@@ -135,5 +138,10 @@ type Settlement struct {
 // finds rows quickly and proves nothing: two ids may share one, so the id itself is compared too.
 func IDHash(id string) uint64 { return xxhash.Sum64String(id) }
 
-// ValueHash is the same hash of a record's bytes.
-func ValueHash(value []byte) uint64 { return xxhash.Sum64(value) }
+// ValueHash is the SHA-256 of a record's bytes in hexadecimal digits. Whoever may write to an input
+// topic chooses the bytes, so a hash that can be made to collide would let one record pass for
+// another.
+func ValueHash(value []byte) string {
+	sum := sha256.Sum256(value)
+	return hex.EncodeToString(sum[:])
+}

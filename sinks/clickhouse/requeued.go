@@ -29,6 +29,7 @@ func (s *Store) ResolveRequeued(ctx context.Context, list []stored.Requeued) err
 		SELECT topic, partition, offset, appended_at, key, value, headers, reason, detail, account_id,
 			call_or_event_id, ?, ?
 		FROM quarantined_records FINAL
-		WHERE resolved = '' AND (topic, partition, offset, xxHash64(value)) IN (?)`,
+		WHERE resolved = ''
+			AND (topic, partition, offset, lower(hex(SHA256(value)))) IN (?)`,
 		stored.ResolvedRequeued, requeuedVersion, places)
 }

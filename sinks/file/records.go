@@ -49,8 +49,16 @@ func readLines(path string, kind batch.Kind, timeField string) ([]batch.Record, 
 		return nil, fmt.Errorf("input: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
+	list, err := lines(bufio.NewReaderSize(f, 1<<20), kind, timeField)
+	if err != nil {
+		return nil, fmt.Errorf("input %s: %w", path, err)
+	}
+	return list, nil
+}
+
+// lines reads one record a line, in the order of the file.
+func lines(in *bufio.Reader, kind batch.Kind, timeField string) ([]batch.Record, error) {
 	var list []batch.Record
-	in := bufio.NewReaderSize(f, 1<<20)
 	arrived := billing.Instant(0)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -64,7 +72,7 @@ func readLines(path string, kind batch.Kind, timeField string) ([]batch.Record, 
 			return list, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("input %s: %w", path, err)
+			return nil, err
 		}
 	}
 }

@@ -44,25 +44,39 @@ func New(p Producer, log Log, t Topics, zone *time.Location) *Publisher {
 	return &Publisher{producer: p, topics: t, zone: zone, settled: NewSettled(log, t.Settlements)}
 }
 
+// publishedBytesMax bounds what of a quarantined record is published. Brokers take records of 1 MiB
+// unless told otherwise and count them compressed, so a record that came in may be too large to go
+// out; one such record must not hold up all others.
+const publishedBytesMax = 900_000
+
 // PublishQuarantined writes records as they came, with where they stood and why they are here as
-// headers.
+// headers. Of a record that is too large for the topic the key and the value are left out, and two
+// headers give the value's size and hash; its bytes are in the store and at its place.
 func (p *Publisher) PublishQuarantined(ctx context.Context, list []stored.Quarantined) error {
 	out := make([]kafkalog.Outgoing, len(list))
 	for i := range list {
-		q := &list[i]
-		headers := []kafkalog.Header{
-			{Key: "topic", Value: []byte(q.Arrival.Topic)},
-			{Key: "partition", Value: []byte(strconv.Itoa(int(q.Arrival.Partition)))},
-			{Key: "offset", Value: []byte(strconv.FormatInt(q.Arrival.Offset, 10))},
-			{Key: "reason", Value: []byte(q.Refusal.Reason)},
-			{Key: "detail", Value: []byte(q.Refusal.Detail)},
-			{Key: "hint", Value: []byte(q.Refusal.Reason.Hint())},
-		}
-		out[i] = kafkalog.Outgoing{
-			Topic: p.topics.Quarantine, Key: q.Key, Value: q.Value, Headers: headers,
-		}
+		out[i] = p.quarantined(&list[i])
 	}
 	return p.send(ctx, p.topics.Quarantine, out)
+}
+
+func (p *Publisher) quarantined(q *stored.Quarantined) kafkalog.Outgoing {
+	o := kafkalog.Outgoing{Topic: p.topics.Quarantine, Key: q.Key, Value: q.Value}
+	header := func(key, value string) {
+		o.Headers = append(o.Headers, kafkalog.Header{Key: key, Value: []byte(value)})
+	}
+	header("topic", q.Arrival.Topic)
+	header("partition", strconv.Itoa(int(q.Arrival.Partition)))
+	header("offset", strconv.FormatInt(q.Arrival.Offset, 10))
+	header("reason", string(q.Refusal.Reason))
+	header("detail", q.Refusal.Detail)
+	header("hint", q.Refusal.Reason.Hint())
+	if len(q.Key)+len(q.Value) > publishedBytesMax {
+		header("value_bytes", strconv.Itoa(len(q.Value)))
+		header("value_sha256", stored.ValueHash(q.Value))
+		o.Key, o.Value = nil, nil
+	}
+	return o
 }
 
 // PublishBills writes bills, keyed by account.
