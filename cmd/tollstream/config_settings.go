@@ -58,9 +58,10 @@ func kafkaSettings(k *KafkaConfig) []setting {
 			doc: "What the brokers log and meter us by."},
 		{key: "kafka.group", to: &k.Group, def: "tollstream",
 			doc: "Prefix of our consumer groups; the role follows it, as in tollstream-ingest."},
-		{key: "kafka.session_timeout", to: &k.SessionTimeout, def: "10s", least: "6s", most: "5m",
+		{key: "kafka.session_timeout", to: &k.SessionTimeout, def: "10s", least: "1s", most: "5m",
 			doc: "How long a process may be silent before others take over its work; after a crash " +
-				"nobody does it for so long. Too early costs some work done twice."},
+				"nobody does it for so long. Too early costs some work done twice. Brokers have bounds " +
+				"of their own, 6s to 30m unless told otherwise."},
 		{key: "kafka.topics.calls", to: &k.Topics.Calls, def: "faceid.calls",
 			doc: "Call records; several topics may be listed."},
 		{key: "kafka.topics.account_events", to: &k.Topics.AccountEvents,

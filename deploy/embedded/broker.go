@@ -36,6 +36,9 @@ type Topic struct {
 type BrokerOptions struct {
 	// Listen is host:port on loopback. Port 0 takes a free port.
 	Listen string
+	// Advertise is the host:port that clients are told to come back to, where a proxy stands between
+	// them and Listen; empty is Listen.
+	Advertise string
 	// DataDir holds records, topics and committed offsets. One process at a time may use it.
 	DataDir string
 	// SyncWrites has every produced batch reach the disk before it is acknowledged. Without it
@@ -86,6 +89,9 @@ func StartBroker(options BrokerOptions) (*Broker, error) {
 // brokerConfig hands kfake the listener that is already open, so that a bad or busy address was
 // reported in our words, and so that no other process can take the port in between.
 func brokerConfig(options BrokerOptions, listener net.Listener) []kfake.Opt {
+	if options.Advertise != "" {
+		listener = advertised{listener, options.Advertise}
+	}
 	config := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("tollstream-embedded"),
@@ -94,6 +100,8 @@ func brokerConfig(options BrokerOptions, listener net.Listener) []kfake.Opt {
 			"log.retention.ms":          "-1",
 			"log.retention.bytes":       "-1",
 			"offsets.retention.minutes": offsetsRetentionMinutes,
+			// Processes on one machine may be missed sooner than Kafka's 6 s.
+			"group.min.session.timeout.ms": "1000",
 		}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
 	}
@@ -103,13 +111,30 @@ func brokerConfig(options BrokerOptions, listener net.Listener) []kfake.Opt {
 	return config
 }
 
+// advertised is a listener under the address that clients know; kfake tells them what Addr says.
+type advertised struct {
+	net.Listener
+	address string
+}
+
+// Addr gives the address that clients know.
+func (a advertised) Addr() net.Addr { return hostPort(a.address) }
+
+type hostPort string
+
+func (hostPort) Network() string  { return "tcp" }
+func (h hostPort) String() string { return string(h) }
+
 func (b *Broker) createTopics(topics []Topic) error {
 	if len(topics) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), brokerSetupMax)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address),
+		kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, b.address) // not what is advertised
+		}))
 	if err != nil {
 		return fmt.Errorf("connect to the embedded Kafka: %w", err)
 	}
@@ -148,7 +173,7 @@ func (b *Broker) createTopics(topics []Topic) error {
 	return errors.Join(faults...)
 }
 
-// Addr is the host:port that clients connect to.
+// Addr is the host:port on which the broker listens.
 func (b *Broker) Addr() string { return b.address }
 
 // Close saves the state and frees the port and the folder. It may be called more than once.

@@ -72,6 +72,21 @@ func consume(t *testing.T, address, topic string, partition int) map[string]time
 	return records
 }
 
+// TestBrokerBehindAProxy: clients come back to the address that the broker advertises.
+func TestBrokerBehindAProxy(t *testing.T) {
+	broker := startBroker(t, BrokerOptions{Listen: "127.0.0.1:0", DataDir: t.TempDir(),
+		Advertise: "127.0.0.1:4242", Topics: []Topic{{Name: "calls", Partitions: 1}}})
+	conn, err := kafka.DialContext(t.Context(), "tcp", broker.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	brokers, err := conn.Brokers()
+	if err != nil || len(brokers) != 1 || brokers[0].Host != "127.0.0.1" || brokers[0].Port != 4242 {
+		t.Errorf("clients are told %+v, %v", brokers, err)
+	}
+}
+
 // TestBrokerKeepsRecordsAndOffsets stops the broker and starts it on the same folder and port, as
 // a developer does from one day to the next.
 func TestBrokerKeepsRecordsAndOffsets(t *testing.T) {

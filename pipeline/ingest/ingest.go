@@ -133,24 +133,36 @@ type round struct {
 	bytes   int
 }
 
-// generation reads the assigned partitions until the next rebalance. One goroutine fetches ahead,
-// by one round at most, which bounds the memory whatever the backlog.
+// generation reads the assigned partitions until the next rebalance. Where the database turns out
+// to lack what it acknowledged, reading begins anew from there.
 func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
-	positions, err := l.start(ctx, gen.Assignments)
-	if err != nil {
-		return ignoreEnd(ctx, err)
-	}
-	if len(positions) == 0 { // other members read everything, until one of them is gone
+	if len(gen.Assignments) == 0 { // other members read everything, until one of them is gone
 		l.Progress.IdleUntil(time.Now().AddDate(100, 0, 0))
 		<-ctx.Done()
 		return nil
 	}
-	l.Logger.Info("partitions assigned", "generation", gen.ID, "partitions", len(positions))
+	for {
+		positions, err := l.start(ctx, gen.Assignments)
+		if err == nil {
+			l.Logger.Info("partitions assigned", "generation", gen.ID, "partitions", len(positions))
+			err = l.read(ctx, gen, positions)
+		}
+		if !errors.Is(err, errLacks) {
+			return ignoreEnd(ctx, err)
+		}
+	}
+}
+
+// read reads on from the positions. One goroutine fetches ahead, by one round at most, which bounds
+// the memory whatever the backlog.
+func (l *Loop) read(
+	ctx context.Context, gen *kafkalog.Generation, positions []kafkalog.Position,
+) error {
 	rounds := make(chan round, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.store(ctx, gen, rounds) })
-	return ignoreEnd(ctx, group.Wait())
+	return group.Wait()
 }
 
 // ignoreEnd turns the errors of an ended context into a plain end.
@@ -159,36 +171,6 @@ func ignoreEnd(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// start gives the first positions: a little behind the commit, which costs nothing under set
-// semantics and heals what a power loss took after an acknowledgement. The commit tells what was
-// read, into whatever database; where this one lacks something before it, reading begins there.
-func (l *Loop) start(
-	ctx context.Context, assigned []kafkalog.Assignment,
-) ([]kafkalog.Position, error) {
-	positions := make([]kafkalog.Position, 0, len(assigned))
-	for _, a := range assigned {
-		first, _, _, err := l.Log.Offsets(ctx, a.Topic, a.Partition)
-		if err != nil {
-			return nil, err
-		}
-		at := first
-		if a.Committed {
-			if a.Offset < first {
-				return nil, &kafkalog.OffsetOutOfRange{Topic: a.Topic, Partition: a.Partition,
-					Requested: a.Offset, LogStart: first}
-			}
-			missing, err := l.Store.FirstMissing(ctx, a.Topic, int32(a.Partition), first, a.Offset)
-			if err != nil {
-				return nil, err
-			}
-			at = max(first, min(missing, a.Offset-l.Rewind))
-		}
-		positions = append(positions,
-			kafkalog.Position{Topic: a.Topic, Partition: a.Partition, Offset: at})
-	}
-	return positions, nil
 }
 
 // fetch reads ahead until the context ends.
@@ -218,6 +200,7 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 // store gathers rounds into batches and brings each through its effects, until the context ends.
 // What was gathered then is left to whoever reads the partitions next.
 func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan round) error {
+	next := time.Now().Add(lookEvery)
 	for {
 		batch := l.gather(ctx, in)
 		switch {
@@ -231,6 +214,14 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 		case len(batch.fetched) > 0:
 			l.Progress.Idle() // the brokers answered, and there is nothing new
 		}
+		started := time.Now()
+		if started.Before(next) {
+			continue
+		}
+		if err := l.look(ctx, gen.Assignments); err != nil {
+			return err
+		}
+		next = time.Now().Add(max(lookEvery, lookShare*time.Since(started)))
 	}
 }
 
@@ -281,6 +272,13 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 			return nil
 		}
 		return fmt.Errorf("commit offsets: %w", err)
+	}
+	for i := range gen.Assignments {
+		a := &gen.Assignments[i]
+		p := kafkalog.TopicPartition{Topic: a.Topic, Partition: a.Partition}
+		if next, ok := r.next[p]; ok {
+			a.Offset, a.Committed = next, true
+		}
 	}
 	l.count(batch, r)
 	for i := range r.fetched {

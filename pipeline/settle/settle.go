@@ -130,6 +130,13 @@ func (l *Loop) Run(ctx context.Context) error {
 		if err := l.complete(ctx, s); err != nil {
 			return err
 		}
+		back, err := l.setBack(ctx)
+		if err != nil {
+			return err
+		}
+		if back {
+			continue
+		}
 		if err := l.close(ctx, closing.MomentOf(l.cat, s.Day), s); err != nil {
 			return err
 		}
@@ -171,6 +178,21 @@ func (l *Loop) recover(ctx context.Context) (err error) {
 		_, events = l.fold(cat, s, events)
 	}
 	return nil
+}
+
+// setBack tells whether the database lacks closings that are done: it crashed before its files
+// reached the disk, or was set back to a backup. They are history no more then, and closed again.
+func (l *Loop) setBack(ctx context.Context) (back bool, err error) {
+	err = l.insist(ctx, "read the settlements", func(ctx context.Context) error {
+		stored, err := l.Store.ClosedSettlements(ctx)
+		if err != nil || !back && len(stored) >= len(l.history) {
+			return err
+		}
+		back = true
+		l.Logger.Error("the database has lost closings, which are done again", "stored", len(stored))
+		return l.recover(ctx)
+	})
+	return back, err
 }
 
 // next is the moment after the last closing that is done, or the first one.
