@@ -12,6 +12,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/settle"
 	"tollstream/pipeline/simulate"
 	"tollstream/sinks/clickhouse"
 )
@@ -89,7 +90,7 @@ func (f *simulateFlags) run(
 	ctx context.Context, s *clickhouse.Store, cat *catalog.Catalog, days clickhouse.BillFilter,
 	w, stderr io.Writer,
 ) error {
-	sim, err := simulate.New(ctx, s, cat, clickhouse.VerifyWindow, days.From, days.To)
+	sim, err := simulate.New(ctx, s, cat, settle.TakeWindow, days.From, days.To)
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}

@@ -60,6 +60,13 @@ func TestStatusBetweenClosings(t *testing.T) {
 // start runs the pipeline until the function that it gives is called.
 func (w *testWorld) start(t *testing.T) (stop func()) {
 	t.Helper()
+	_, stop = w.started(t)
+	return stop
+}
+
+// started is start, with what is running.
+func (w *testWorld) started(t *testing.T) (s *system, stop func()) {
+	t.Helper()
 	s, err := build(t.Context(), w.cfg, w.logger)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +74,7 @@ func (w *testWorld) start(t *testing.T) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	return func() {
+	return s, func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -307,6 +307,7 @@ func (s *system) settle(ctx context.Context) error {
 		Margin: max(s.cfg.Settle.ClockMargin, s.cat.Settings.ClockMargin),
 		Now:    s.now, Metrics: s.metrics,
 		Progress: progress, Logger: s.logger,
+		Look:   ingest.NewLooker(s.log, s.cat, k.Topics.AccountEvents).Look,
 		Closed: s.afterClosing,
 	}
 	if first := s.cfg.Settle.FirstClosing; first != 0 {

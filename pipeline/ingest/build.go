@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/decode"
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/roster"
@@ -18,7 +19,16 @@ import (
 type builder struct {
 	calls     *decode.Calls
 	events    *decode.Events
-	eventsLog string // the topic of account events
+	eventsLog string   // the topic of account events
+	dims      []string // names of the catalogue's dimensions
+}
+
+func newBuilder(cat *catalog.Catalog, eventsLog string) builder {
+	b := builder{calls: decode.NewCalls(cat), events: decode.NewEvents(cat), eventsLog: eventsLog}
+	for i := range cat.Dimensions {
+		b.dims = append(b.dims, cat.Dimensions[i].Name)
+	}
+	return b
 }
 
 // build makes the rows of fetched partitions, several records at a time.
@@ -39,8 +49,9 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			hash := stored.NewBillingHasher(b.dims)
 			for i := low; i < high; i++ {
-				b.addRecord(&parts[w], f, &f.Records[i])
+				b.addRecord(&parts[w], hash, f, &f.Records[i])
 			}
 		}()
 	}
@@ -62,7 +73,9 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 	}
 }
 
-func (b *builder) addRecord(out *stored.Batch, f *kafkalog.Fetched, r *kafkalog.Record) {
+func (b *builder) addRecord(
+	out *stored.Batch, hash *stored.BillingHasher, f *kafkalog.Fetched, r *kafkalog.Record,
+) {
 	at := billing.Arrival{
 		Appended: billing.InstantOf(r.AppendTime), Topic: f.Topic, Partition: int32(f.Partition),
 		Offset: r.Offset,
@@ -76,7 +89,7 @@ func (b *builder) addRecord(out *stored.Batch, f *kafkalog.Fetched, r *kafkalog.
 	case f.Topic == b.eventsLog:
 		b.addEvent(out, r, &d)
 	default:
-		b.addCall(out, r, &d)
+		b.addCall(out, hash, r, &d)
 	}
 	out.Deliveries = append(out.Deliveries, d)
 	if d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined {
@@ -103,14 +116,16 @@ func requeued(r *kafkalog.Record) []stored.Requeued {
 	return nil
 }
 
-func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
+func (b *builder) addCall(
+	out *stored.Batch, hash *stored.BillingHasher, r *kafkalog.Record, d *stored.Delivery,
+) {
 	rec, refusal := b.calls.Decode(r.Value, d.Arrival)
 	if refusal != nil {
-		d.Outcome = stored.DeliveredQuarantined
+		d.Outcome, d.Reason = stored.DeliveredQuarantined, refusal.Reason
 		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	d.IDHash = stored.IDHash(rec.CallID)
+	d.IDHash, d.BillingHash = stored.IDHash(rec.CallID), hash.Sum(&rec)
 	out.Calls = append(out.Calls,
 		stored.Call{CallRecord: rec, Key: r.Key, Value: r.Value, Headers: headers(r)})
 }
@@ -118,7 +133,7 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 func (b *builder) addEvent(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
 	ev, refusal := b.events.Decode(r.Value, d.Arrival)
 	if refusal != nil {
-		d.Outcome = stored.DeliveredQuarantined
+		d.Outcome, d.Reason = stored.DeliveredQuarantined, refusal.Reason
 		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
@@ -147,10 +162,15 @@ func headers(r *kafkalog.Record) map[string]string {
 // enrich adds to every call what is known of it now, and puts those that have to wait or have no
 // tag into quarantine as well.
 func enrich(batch *stored.Batch, r *roster.Roster) {
+	deliveries := batch.Deliveries
 	for i := range batch.Calls {
 		c := &batch.Calls[i]
 		r.Enrich(c)
 		if refusal := c.Refusal(); refusal != nil {
+			for deliveries[0].Arrival != c.Arrival { // both are in the order in which they came
+				deliveries = deliveries[1:]
+			}
+			deliveries[0].Reason = refusal.Reason
 			batch.Quarantined = append(batch.Quarantined, stored.Quarantined{
 				Arrival: c.Arrival, Key: c.Key, Value: c.Value, Headers: c.Headers,
 				Refusal: *refusal, AccountID: c.AccountID, ID: c.CallID, Version: 1,

@@ -27,7 +27,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/catalog"
-	"tollstream/pipeline/decode"
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/roster"
@@ -95,10 +94,7 @@ func New(o Options) *Loop {
 		o.Backoff = growingWait
 	}
 	o.BytesMax = cmp.Or(o.BytesMax, 128<<20)
-	return &Loop{Options: o, builder: builder{
-		calls: decode.NewCalls(o.Catalog), events: decode.NewEvents(o.Catalog),
-		eventsLog: o.Events,
-	}}
+	return &Loop{Options: o, builder: newBuilder(o.Catalog, o.Events)}
 }
 
 // Run reads until the context ends. Its error is one that no retry can cure: a gap in the log or a

@@ -45,6 +45,9 @@ type Metrics struct {
 	lastClosing   prometheus.Gauge
 	closeSeconds  prometheus.Histogram
 	waiting       *prometheus.GaugeVec
+	missing       *prometheus.GaugeVec
+	missingFrom   *prometheus.GaugeVec
+	missingTo     *prometheus.GaugeVec
 	bills         prometheus.Counter
 	amount        *prometheus.CounterVec
 }
@@ -114,6 +117,14 @@ func (m *Metrics) settleMetrics(f factory) {
 	m.waiting = f.gauges("closing_waiting_seconds",
 		"How long the closing that is due has waited, by what it waits for; absent while nothing "+
 			"is due.", "reason")
+	m.missing = f.gauges("closing_missing_records",
+		"Records that the due closing waits for because something of them is not stored, by what "+
+			"they are; absent while nothing is missing. At most a hundred runs of records are looked at.",
+		"topic", "partition", "kind")
+	m.missingFrom = f.gauges("closing_missing_first_offset",
+		"First offset of closing_missing_records.", "topic", "partition")
+	m.missingTo = f.gauges("closing_missing_end_offset",
+		"Offset after the last one of closing_missing_records.", "topic", "partition")
 	m.bills = f.counter("bills_total", "Bills made by this process.")
 	m.amount = f.counters("billed_amount_total",
 		"Sum of the bills' totals without the sign, in units of the currency; for graphs only.",
@@ -193,6 +204,31 @@ func (m *Metrics) ClosingDone(at time.Time, bills int64, took time.Duration) {
 	m.lastClosing.Set(float64(at.Unix()))
 	m.closeSeconds.Observe(took.Seconds())
 	m.waiting.Reset()
+}
+
+// Missing is a run of records of which something is not stored, To not included.
+type Missing struct {
+	Topic     string
+	Partition int32
+	Kind      string
+	From, To  int64
+}
+
+// Missing notes what the due closing misses, in the order of the offsets; none clears it.
+func (m *Metrics) Missing(list []Missing) {
+	m.missing.Reset()
+	m.missingFrom.Reset()
+	m.missingTo.Reset()
+	seen := map[string]bool{}
+	for _, x := range list {
+		partition := strconv.Itoa(int(x.Partition))
+		m.missing.WithLabelValues(x.Topic, partition, x.Kind).Add(float64(x.To - x.From))
+		if log := x.Topic + "/" + partition; !seen[log] {
+			seen[log] = true
+			m.missingFrom.WithLabelValues(x.Topic, partition).Set(float64(x.From))
+		}
+		m.missingTo.WithLabelValues(x.Topic, partition).Set(float64(x.To))
+	}
 }
 
 // Billed notes the total of a bill, for graphs.

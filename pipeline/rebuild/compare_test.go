@@ -167,6 +167,8 @@ func (f fakeSettled) Settlements(context.Context) (map[billing.Day]*stored.Settl
 	return all, nil
 }
 
+func (f fakeSettled) Gaps(context.Context) ([]stored.Gap, error) { return nil, nil }
+
 func (f fakeSettled) CatalogFile(context.Context, string) ([]byte, error) { return nil, nil }
 
 type fakeStore struct {

@@ -60,6 +60,9 @@ func (p *publisher) CatalogFile(ctx context.Context, digest string) ([]byte, err
 	return p.run.Settled.CatalogFile(ctx, digest)
 }
 
+// Gaps gives what the settlements topic keeps.
+func (p *publisher) Gaps(context.Context) ([]stored.Gap, error) { return p.run.gaps, nil }
+
 // PublishBills compares.
 func (p *publisher) PublishBills(ctx context.Context, bills []*billing.Bill) error {
 	return p.run.compareBills(ctx, bills, p.absent)

@@ -43,6 +43,7 @@ type Log interface {
 type Settled interface {
 	Settlements(ctx context.Context) (map[billing.Day]*stored.Settlement, error)
 	CatalogFile(ctx context.Context, digest string) ([]byte, error)
+	Gaps(ctx context.Context) ([]stored.Gap, error)
 }
 
 // Store is the database that is made.
@@ -84,6 +85,7 @@ type Options struct {
 type Plan struct {
 	Options
 	recorded []stored.Settlement // in order
+	gaps     []stored.Gap        // accepted ones: they are passed over as they were the first time
 	done     int                 // how many of them the database has
 	tail     []stored.Barrier    // beyond the last barriers
 	Offsets  int64               // to be read
@@ -107,6 +109,9 @@ func New(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.gaps, err = o.Settled.Gaps(ctx); err != nil {
+		return nil, err
+	}
 	for _, s := range all { // sorted below
 		p.recorded = append(p.recorded, *s)
 	}
@@ -128,9 +133,9 @@ func New(ctx context.Context, o Options) (*Plan, error) {
 	if p.tail, err = p.beyond(ctx); err != nil {
 		return nil, err
 	}
-	p.Offsets = offsetsOf(p.tail)
+	p.Offsets = offsetsOf(settle.Without(p.tail, p.gaps))
 	for i := p.done; i < len(p.recorded); i++ {
-		p.Offsets += offsetsOf(p.recorded[i].Barriers)
+		p.Offsets += offsetsOf(settle.Without(p.recorded[i].Barriers, p.gaps))
 	}
 	return p, nil
 }
@@ -303,7 +308,7 @@ func (r *run) stretches(
 	ctx context.Context, list []stored.Barrier,
 ) ([]stored.Requeued, error) {
 	var events, calls []stored.Barrier
-	for _, b := range list {
+	for _, b := range settle.Without(list, r.gaps) {
 		if b.Topic == r.Events {
 			events = append(events, b)
 		} else {

@@ -119,28 +119,6 @@ func (l *Loop) lastBarrier(topic string, partition int32, start int64) int64 {
 	return start
 }
 
-// complete waits until every offset below every barrier is stored. What is missing is named.
-func (l *Loop) complete(ctx context.Context, s *stored.Settlement) error {
-	return l.await(ctx, "records below the barriers",
-		func(ctx context.Context) (string, error) {
-			for _, b := range s.Barriers {
-				missing, err := l.Store.Missing(ctx, b)
-				if err != nil {
-					return "", err
-				}
-				if len(missing) > 0 {
-					n := int64(0)
-					for _, r := range missing {
-						n += r.To - r.From
-					}
-					return fmt.Sprintf("%d records of %s/%d are not stored, from offset %d",
-						n, b.Topic, b.Partition, missing[0].From), nil
-				}
-			}
-			return "", nil
-		})
-}
-
 // missedBy is the last closing whose barrier an event lies beyond (B25). Before the first closing
 // of a deployment the nominal close times count, as if they had closed nothing.
 func (l *Loop) missedBy(at billing.Arrival) closing.Moment {

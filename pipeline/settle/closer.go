@@ -58,8 +58,47 @@ func (l *Loop) fold(
 	return decisions, rest
 }
 
-// run is effects 4 to 7 of the package comment.
-func (c *closer) run(ctx context.Context) error {
+// run is effects 4 to 7 of the package comment. Books that do not balance are what it waits for.
+func (c *closer) run(ctx context.Context) (waitsFor string, err error) {
+	w := c.window()
+	if err := c.closeAccounts(ctx, w); err != nil { // 4
+		return "", err
+	}
+	books, err := c.loop.Store.FinishClosing(ctx, w) // 5
+	if err != nil {
+		return "", err
+	}
+	if fault := books.Fault(); fault != "" {
+		return fault, nil
+	}
+	if err := c.loop.leads(); err != nil {
+		return "", err
+	}
+	if err := c.publish(ctx); err != nil { // 6
+		return "", err
+	}
+	books.Totals = c.totals
+	var duplicates int64
+	for i := range books.Partitions {
+		duplicates += books.Partitions[i].Duplicate
+	}
+	c.loop.Metrics.Duplicates(duplicates, c.conflicts)
+	c.settlement.Gaps = slices.DeleteFunc(slices.Clone(w.Gaps), func(g stored.Gap) bool {
+		return !slices.ContainsFunc(c.settlement.Barriers, func(b stored.Barrier) bool {
+			return LostIn(b, []stored.Gap{g}) > 0
+		})
+	})
+	return "", c.loop.Store.WriteSettlement(ctx, c.settlement, books) // 7
+}
+
+func (c *closer) window() Window {
+	return Window{Settlement: c.settlement, Moment: c.moment,
+		DayEnd: (c.moment.Day + 1).Start(c.loop.cat.Settings.Zone), NewAccounts: c.newAccounts(),
+		First: len(c.loop.history) == 0, Gaps: c.loop.gaps}
+}
+
+// closeAccounts closes every account concerned. Its rows are seen once the closing is done.
+func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 	c.totals = Totals{}
 	c.accepted = map[string][]*accounts.Decision{}
 	for i := range c.decisions {
@@ -67,9 +106,6 @@ func (c *closer) run(ctx context.Context) error {
 			c.accepted[d.Event.AccountID] = append(c.accepted[d.Event.AccountID], d)
 		}
 	}
-	w := Window{Settlement: c.settlement, Moment: c.moment,
-		DayEnd: (c.moment.Day + 1).Start(c.loop.cat.Settings.Zone), NewAccounts: c.newAccounts(),
-		First: len(c.loop.history) == 0}
 	if err := c.loop.Store.SaveRoutes(ctx, c.moment.At, c.routes()); err != nil {
 		return err
 	}
@@ -91,29 +127,7 @@ func (c *closer) run(ctx context.Context) error {
 	if err := c.closeAll(ctx, active, calls); err != nil {
 		return err
 	}
-	if err := c.quarantineEvents(ctx); err != nil {
-		return err
-	}
-	books, err := c.loop.Store.FinishClosing(ctx, w) // 5
-	if err != nil {
-		return err
-	}
-	if err := books.check(); err != nil {
-		return err
-	}
-	if err := c.loop.leads(); err != nil {
-		return err
-	}
-	if err := c.publish(ctx); err != nil { // 6
-		return err
-	}
-	books.Totals = c.totals
-	var duplicates int64
-	for i := range books.Partitions {
-		duplicates += books.Partitions[i].Duplicate
-	}
-	c.loop.Metrics.Duplicates(duplicates, c.conflicts)
-	return c.loop.Store.WriteSettlement(ctx, c.settlement, books) // 7
+	return c.quarantineEvents(ctx)
 }
 
 // publish writes the closing's bills and status changes to their topics, from what is stored.

@@ -51,6 +51,8 @@ type Publisher interface {
 	// KeepCatalog appends a catalogue's file to the settlements, unless it is there.
 	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
 	Files // that are kept there
+	// Gaps gives the gaps that were accepted so far (B21).
+	Gaps(ctx context.Context) ([]stored.Gap, error)
 	PublishBills(ctx context.Context, bills []*billing.Bill) error
 	PublishStatus(ctx context.Context, list []billing.StatusChange) error
 }
@@ -84,6 +86,8 @@ type Options struct {
 	Lease func() error
 	// Silent says nothing between closings.
 	Silent bool
+	// Look, if not nil, reads one record of a log again, to say what it is. Nothing is stored by it.
+	Look func(ctx context.Context, at billing.Arrival) (stored.Delivery, error)
 	// Closed, if not nil, hears of each closing that is done.
 	Closed func(*stored.Settlement)
 }
@@ -95,6 +99,9 @@ type Loop struct {
 	registry *accounts.Registry
 	history  []stored.Settlement // closings done, in order
 	folded   roster.Position     // where the account events go on that are not folded yet
+	gaps     []stored.Gap        // accepted ones, as of the last look
+	missing  []Missing           // as of the last look
+	named    []Missing           // the same, once each was looked at; nil before
 	// notDueBefore is when the next closing is due; until then waiting for it is no trouble.
 	notDueBefore time.Time
 	// undone are the decisions that a closing under way has folded.
@@ -231,6 +238,7 @@ func (l *Loop) await(
 	after := backoff.ExponentialBackOff{InitialInterval: l.RetryMin, Multiplier: 2,
 		MaxInterval: l.RetryMax}
 	for {
+		looked := l.Now()
 		waitsFor, err := look(ctx)
 		wait := l.Poll
 		if err == nil && waitsFor == "" {
@@ -260,7 +268,7 @@ func (l *Loop) await(
 				l.Logger.Error("statuses are not said", "error", err)
 			}
 		}
-		if !pause(ctx, wait) {
+		if !pause(ctx, max(wait, l.Now().Sub(looked))) { // a costly look is not done all the time
 			return ctx.Err()
 		}
 	}
@@ -281,7 +289,17 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 	}
 	l.undone, _ = l.fold(l.cat, s, events) // 3
 	run := closer{loop: l, moment: m, settlement: s, decisions: l.undone}
-	if err := l.insist(ctx, "close accounts", run.run); err != nil { // 4 to 7
+	again := false
+	err := l.await(ctx, "close accounts", func(ctx context.Context) (string, error) { // 4 to 7
+		if again { // something may have gone since it was looked at
+			if missing, err := l.unproven(ctx, s); missing != "" || err != nil {
+				return missing, err
+			}
+		}
+		again = true
+		return run.run(ctx)
+	})
+	if err != nil {
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
 	l.history, l.undone = append(l.history, *s), nil

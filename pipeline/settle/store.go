@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -25,8 +24,12 @@ type Store interface {
 	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
 	// OldestAppended gives the append time of the oldest record stored.
 	OldestAppended(ctx context.Context) (billing.Instant, bool, error)
-	// Missing gives the ranges below a barrier of which no offset is stored.
-	Missing(ctx context.Context, b stored.Barrier) ([]Range, error)
+	// Missing gives what is not stored of the records in some ranges of offsets, at most MissingMax
+	// entries: offsets of which nothing is known, and records that were delivered and of
+	// which a row has gone since.
+	Missing(ctx context.Context, ranges []stored.Barrier) ([]Missing, error)
+	// Kinds tells what delivered records are, or would be, in the books.
+	Kinds(ctx context.Context, list []stored.Delivery) ([]Kind, error)
 	AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error)
 
 	SaveRoutes(ctx context.Context, at billing.Instant, routes []Route) error
@@ -79,9 +82,6 @@ type Calls interface {
 	Close() error
 }
 
-// Range is a run of offsets, From included, To not.
-type Range struct{ From, To int64 }
-
 // Route says which main account an id belongs to.
 type Route struct{ AccountID, Main string }
 
@@ -93,6 +93,7 @@ type Window struct {
 	DayEnd      billing.Instant // the first instant after the day that is closed
 	NewAccounts []string        // ids whose calls may have waited since long
 	First       bool            // the first closing looks at everything
+	Gaps        []stored.Gap    // accepted ones; nothing is stored of what stood there
 }
 
 // Duplicate is a copy that differs from the one that counts.
@@ -164,34 +165,4 @@ func (t *Totals) add(r *closing.Result) {
 	t.Postpaid += r.Charged.Postpaid
 	t.Uncovered += r.Charged.Uncovered
 	t.UnknownCodes += r.Charged.UnknownCodes
-}
-
-// Books are what became of the records between a closing's barriers (B21).
-type Books struct {
-	Partitions []PartitionBooks
-	Totals     Totals
-}
-
-// check tells whether every record that was read is accounted for (B21).
-func (b *Books) check() error {
-	for i := range b.Partitions {
-		p := &b.Partitions[i]
-		sum := p.Charged + p.Free + p.Duplicate + p.Quarantined + p.Waiting + p.Events
-		if p.Data != sum || p.High-p.Low != p.Data+p.Aborted+p.Control+p.Compacted {
-			return fmt.Errorf("books of %s/%d, offsets [%d, %d), do not balance: data %d, aborted %d, "+
-				"control %d, compacted %d; charged %d, free %d, duplicate %d, quarantined %d, "+
-				"waiting %d, events %d", p.Topic, p.Partition, p.Low, p.High, p.Data, p.Aborted,
-				p.Control, p.Compacted, p.Charged, p.Free, p.Duplicate, p.Quarantined, p.Waiting,
-				p.Events)
-		}
-	}
-	return nil
-}
-
-// PartitionBooks counts one partition's offsets in [Low, High), each term on its own.
-type PartitionBooks struct {
-	stored.Barrier
-	Data, Aborted, Control, Compacted              int64
-	Charged, Free, Duplicate, Quarantined, Waiting int64
-	Events                                         int64
 }

@@ -1,6 +1,8 @@
 package stored
 
 import (
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -8,14 +10,45 @@ import (
 )
 
 // Gap is a run of offsets, From included and To not, that is lost for ever and that a person
-// accepted as lost (B21). Whatever comes to stand there later counts nowhere: closings, books and a
-// rebuild pass over it.
+// accepted as lost (B21). Nothing of it is stored, and nothing ever will be: should the log come to
+// have records there after all, they are passed over.
 type Gap struct {
 	Topic      string // of the log, as barriers name it
 	Partition  int32
 	From, To   int64
 	Reason, By string
 	AcceptedAt billing.Instant // wall clock; nothing is decided by it
+}
+
+// gapRecord is the JSON of a gap, in the topic and in the table of settlements.
+type gapRecord struct {
+	Topic      string `json:"topic"`
+	Partition  int32  `json:"partition"`
+	From       int64  `json:"from"`
+	To         int64  `json:"to"`
+	Reason     string `json:"reason"`
+	By         string `json:"by"`
+	AcceptedAt string `json:"accepted_at"`
+}
+
+// MarshalJSON writes the time of acceptance as RFC 3339.
+func (g Gap) MarshalJSON() ([]byte, error) {
+	return json.Marshal(gapRecord{g.Topic, g.Partition, g.From, g.To, g.Reason, g.By,
+		g.AcceptedAt.String()})
+}
+
+// UnmarshalJSON refuses a range that cannot be.
+func (g *Gap) UnmarshalJSON(text []byte) error {
+	var r gapRecord
+	if err := json.Unmarshal(text, &r); err != nil {
+		return err
+	}
+	if r.Topic == "" || r.Partition < 0 || r.From < 0 || r.To <= r.From {
+		return fmt.Errorf("the gap %s/%d [%d, %d) is no range", r.Topic, r.Partition, r.From, r.To)
+	}
+	at, err := billing.ParseInstant(r.AcceptedAt)
+	*g = Gap{r.Topic, r.Partition, r.From, r.To, r.Reason, r.By, at}
+	return err
 }
 
 // Epoch is one life of a topic: until it is deleted and created again, or moved to another cluster.

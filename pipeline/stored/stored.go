@@ -4,10 +4,6 @@
 package stored
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-
-	"github.com/cespare/xxhash/v2"
 	"github.com/shopspring/decimal"
 
 	"tollstream/pipeline/billing"
@@ -101,7 +97,10 @@ const (
 type Delivery struct {
 	Arrival billing.Arrival
 	Outcome string
-	IDHash  uint64 // of the call id, 0 where there is none
+	// IDHash and BillingHash name the copy of a call that was delivered; 0 for other records.
+	IDHash, BillingHash uint64
+	// Reason is the one for which the record went into quarantine on arrival, "" where it did not.
+	Reason billing.Reason
 }
 
 // Sweep is one recount of the open usage.
@@ -132,16 +131,5 @@ type Settlement struct {
 	RuleVersion    int
 	ClusterID      string // "" in records of before it was kept
 	Barriers       []Barrier
-}
-
-// IDHash is the hash by which tables of ids are ordered: xxHash64, as ClickHouse computes it. It
-// finds rows quickly and proves nothing: two ids may share one, so the id itself is compared too.
-func IDHash(id string) uint64 { return xxhash.Sum64String(id) }
-
-// ValueHash is the SHA-256 of a record's bytes in hexadecimal digits. Whoever may write to an input
-// topic chooses the bytes, so a hash that can be made to collide would let one record pass for
-// another.
-func ValueHash(value []byte) string {
-	sum := sha256.Sum256(value)
-	return hex.EncodeToString(sum[:])
+	Gaps           []Gap // accepted ones below the barriers; known once the closing is done
 }

@@ -45,7 +45,7 @@ func copyColumns(rows []stored.Call, dims []string) []column {
 	text := func(at func(r *stored.Call) string) []string {
 		return values(n, func(i int) string { return at(&rows[i]) })
 	}
-	hash := newBillingHasher(dims)
+	hash := stored.NewBillingHasher(dims)
 	maps := newDimMaps(dims)
 	return append([]column{
 		{"call_id", text(func(r *stored.Call) string { return r.CallID })},
@@ -57,7 +57,7 @@ func copyColumns(rows []stored.Call, dims []string) []column {
 		{"sdk_platform", text(func(r *stored.Call) string { return r.SDK.Platform })},
 		{"sdk_name", text(func(r *stored.Call) string { return r.SDK.Name })},
 		{"sdk_version", text(func(r *stored.Call) string { return r.SDK.Version })},
-		{"billing_hash", values(n, func(i int) uint64 { return hash.sum(&rows[i].CallRecord) })},
+		{"billing_hash", values(n, func(i int) uint64 { return hash.Sum(&rows[i].CallRecord) })},
 		{"main_account", text(func(r *stored.Call) string { return r.Main })},
 		{"cohort", text(func(r *stored.Call) string { return r.Cohort })},
 		{"channel", text(func(r *stored.Call) string { return r.Channel })},
@@ -110,6 +110,8 @@ func deliveryColumns(rows []stored.Delivery) []column {
 	return append([]column{
 		{"outcome", values(n, func(i int) string { return rows[i].Outcome })},
 		{"id_hash", values(n, func(i int) uint64 { return rows[i].IDHash })},
+		{"billing_hash", values(n, func(i int) uint64 { return rows[i].BillingHash })},
+		{"reason", values(n, func(i int) string { return string(rows[i].Reason) })},
 	}, arrivalColumns(n, func(i int) *billing.Arrival { return &rows[i].Arrival })...)
 }
 

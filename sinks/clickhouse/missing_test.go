@@ -13,7 +13,7 @@ func TestFirstMissing(t *testing.T) {
 	c := call("c1", "acc", at(t, "2026-03-01T10:00:00+08:00"), at(t, "2026-03-01T10:00:01+08:00"), 0)
 	for _, offset := range []int64{10, 11, 12, 14, 15, 17} {
 		c.Arrival.Offset = offset
-		write(t, s, &stored.Batch{Deliveries: []stored.Delivery{delivery(&c)}})
+		write(t, s, batchOf(c))
 	}
 	check := func(from, below, want int64) {
 		t.Helper()

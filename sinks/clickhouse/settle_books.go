@@ -2,6 +2,8 @@ package clickhouse
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
@@ -19,15 +21,8 @@ func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Boo
 	if err := s.resolveWaiting(ctx, w.Moment.At); err != nil {
 		return nil, err
 	}
-	books := &settle.Books{}
-	for _, b := range w.Settlement.Barriers {
-		p, err := s.partitionBooks(ctx, b, w.Moment.At)
-		if err != nil {
-			return nil, err
-		}
-		books.Partitions = append(books.Partitions, p)
-	}
-	return books, nil
+	parts, err := s.books(ctx, w.Settlement.Barriers, w.Gaps, w.Moment.At)
+	return &settle.Books{Partitions: parts}, err
 }
 
 // resolveWaiting takes out of quarantine the copies that waited, for their account or for a tag,
@@ -165,51 +160,82 @@ func (s *Store) readWinners(
 	return s.options.explain(doing, rows.Err())
 }
 
-// partitionBooks counts what became of a partition's offsets in [low, high): every term by a
-// condition of its own (B21).
-func (s *Store) partitionBooks(
-	ctx context.Context, b stored.Barrier, at billing.Instant,
-) (settle.PartitionBooks, error) {
-	p := settle.PartitionBooks{Barrier: b}
-	if b.High <= b.Low {
-		return p, nil
+// The terms of the books, each by a condition of its own, for a delivery as in proof.from that is
+// joined with the call taken at its place (w); taken tells whether its call was taken, wherever.
+const (
+	refused = `(q.reason NOT IN ('', 'unknown_account') AND q.resolved IN ('', 'requeued'))`
+	held    = `(q.reason = 'unknown_account' AND q.resolved = '')`
+	copied  = `(` + isCall + ` AND ` + copyStands + `)`
+	event   = `(` + isEvent + ` AND e.there = 1)`
+
+	charged     = copied + ` AND w.outcome IN ('covered', 'postpaid', 'uncovered')`
+	free        = copied + ` AND w.outcome = 'free'`
+	duplicate   = copied + ` AND w.outcome = '' AND taken AND NOT ` + refused + ` AND NOT ` + held
+	quarantined = `q.there = 1 AND (d.outcome = 'quarantined' OR (` + copied + ` OR ` + event +
+		`) AND w.outcome = '' AND ` + refused + `)`
+	waiting = copied + ` AND w.outcome = '' AND NOT ` + refused + ` AND (` + held +
+		` OR NOT taken) OR ` + event + ` AND ` + held
+	events = event + ` AND NOT ` + refused + ` AND NOT ` + held
+)
+
+// books counts what became of the offsets of each range, as of a closing (B21).
+func (s *Store) books(
+	ctx context.Context, ranges []stored.Barrier, gaps []stored.Gap, at billing.Instant,
+) ([]settle.PartitionBooks, error) {
+	read := settle.Without(ranges, gaps)
+	spans, err := s.spans(ctx, read)
+	if err != nil {
+		return nil, err
 	}
-	err := s.conn.QueryRow(ctx, `WITH taken AS (
-			SELECT id_hash FROM taken_calls WHERE closed_at <= ? AND id_hash IN (
-				SELECT id_hash FROM deliveries
-				WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?))
-		SELECT
-			toInt64(countIf(d.outcome IN ('data', 'quarantined'))),
-			toInt64(countIf(d.outcome = 'aborted')), toInt64(countIf(d.outcome = 'control')),
-			toInt64(countIf(d.outcome = 'compacted')),
-			toInt64(countIf(d.outcome = 'data' AND w.outcome IN ('covered', 'postpaid', 'uncovered'))),
-			toInt64(countIf(d.outcome = 'data' AND w.outcome = 'free')),
-			toInt64(countIf(d.outcome = 'data' AND w.outcome = '' AND q.reason = ''
-				AND d.id_hash != 0 AND d.id_hash IN taken)),
-			toInt64(countIf(d.outcome = 'quarantined'
-				OR (w.outcome = '' AND q.reason NOT IN ('', 'unknown_account')))),
-			toInt64(countIf(d.outcome = 'data' AND w.outcome = '' AND (q.reason = 'unknown_account'
-				OR (q.reason = '' AND d.id_hash != 0 AND d.id_hash NOT IN taken)))),
-			toInt64(countIf(d.outcome = 'data' AND d.id_hash = 0 AND q.reason = ''))
-		FROM (SELECT * FROM deliveries FINAL
-			WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?) AS d
-		LEFT ANY JOIN (SELECT offset, toString(outcome) AS outcome FROM taken_calls FINAL
-			WHERE closed_at <= ? AND topic = ? AND partition = ? AND offset >= ? AND offset < ?
-				AND id_hash IN (SELECT id_hash FROM deliveries
-					WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?)
-			) AS w ON w.offset = d.offset
-		LEFT ANY JOIN (SELECT offset, toString(reason) AS reason FROM quarantined_records FINAL
-			WHERE resolved = '' AND topic = ? AND partition = ? AND offset >= ? AND offset < ?
-			) AS q ON q.offset = d.offset
-		SETTINGS join_use_nulls = 0`,
-		at.Time(), b.Topic, b.Partition, b.Low, b.High,
-		b.Topic, b.Partition, b.Low, b.High,
-		at.Time(), b.Topic, b.Partition, b.Low, b.High,
-		b.Topic, b.Partition, b.Low, b.High,
-		b.Topic, b.Partition, b.Low, b.High,
-	).Scan(&p.Data, &p.Aborted, &p.Control, &p.Compacted, &p.Charged, &p.Free, &p.Duplicate,
-		&p.Quarantined, &p.Waiting, &p.Events)
-	return p, s.options.explain("count the books", err)
+	byLog := map[string]*settle.PartitionBooks{}
+	out := make([]settle.PartitionBooks, len(ranges))
+	for i, r := range ranges {
+		out[i] = settle.PartitionBooks{Barrier: r, Lost: settle.LostIn(r, gaps)}
+		byLog[logOf(r)] = &out[i]
+	}
+	for _, p := range proofs(read, whole(spans)) {
+		if err := s.countSlice(ctx, &p, at, byLog); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// countSlice adds a slice's deliveries to the books of their partitions.
+func (s *Store) countSlice(
+	ctx context.Context, p *proof, at billing.Instant, byLog map[string]*settle.PartitionBooks,
+) error {
+	from, args := p.from()
+	ids, more := p.deliveries("id_hash FROM deliveries")
+	where, places := inRanges(p.ranges)
+	var terms []string
+	for _, t := range []string{charged, free, duplicate, quarantined, waiting, events} {
+		terms = append(terms, "("+t+")")
+	}
+	sql := `WITH d.id_hash IN (SELECT id_hash FROM taken_calls
+				WHERE closed_at <= ? AND id_hash IN (` + ids + `)) AS taken,
+			[` + strings.Join(terms, ", ") + `] AS terms,
+			d.outcome IN ('data', 'quarantined') AS is_data
+		SELECT d.topic, d.partition, toInt64(countIf(is_data)), toInt64(countIf(d.outcome = 'aborted')),
+			toInt64(countIf(d.outcome = 'control')), toInt64(countIf(d.outcome = 'compacted')),
+			toInt64(countIf(terms[1])), toInt64(countIf(terms[2])), toInt64(countIf(terms[3])),
+			toInt64(countIf(terms[4])), toInt64(countIf(terms[5])), toInt64(countIf(terms[6])),
+			arraySort(groupArrayIf(10)(d.offset, is_data != arrayCount(terms)))
+		FROM ` + from + `
+		LEFT ANY JOIN (SELECT topic, partition, offset, toString(outcome) AS outcome
+			FROM taken_calls FINAL WHERE closed_at <= ? AND ` + where + ` AND id_hash IN (` + ids + `)
+			) AS w ON w.topic = d.topic AND w.partition = d.partition AND w.offset = d.offset
+		GROUP BY d.topic, d.partition SETTINGS join_use_nulls = 0`
+	args = slices.Concat([]any{at.Time()}, more, args, []any{at.Time()}, places, more)
+	return s.each(ctx, "count the books", sql, args, func(rows driverRows) error {
+		var b settle.PartitionBooks
+		err := rows.Scan(&b.Topic, &b.Partition, &b.Data, &b.Aborted, &b.Control, &b.Compacted,
+			&b.Charged, &b.Free, &b.Duplicate, &b.Quarantined, &b.Waiting, &b.Events, &b.Odd)
+		if err == nil {
+			byLog[logOf(b.Barrier)].Add(&b)
+		}
+		return err
+	})
 }
 
 // Books counts what became of every offset below the barriers of the last closing, by partition. It
@@ -220,18 +246,21 @@ func (s *Store) Books(ctx context.Context) ([]settle.PartitionBooks, error) {
 		return nil, err
 	}
 	first, last := &done[0], &done[len(done)-1]
-	books := make([]settle.PartitionBooks, len(last.Barriers))
-	for i, b := range last.Barriers {
+	ranges := slices.Clone(last.Barriers)
+	for i, b := range ranges {
 		for _, f := range first.Barriers {
 			if f.Topic == b.Topic && f.Partition == b.Partition {
-				b.Low = f.Low
+				ranges[i].Low = f.Low
 			}
 		}
-		if books[i], err = s.partitionBooks(ctx, b, last.ClosedAt); err != nil {
-			return nil, err
+	}
+	var gaps []stored.Gap
+	for i := range done {
+		for _, g := range done[i].Gaps {
+			gaps = stored.AddGap(gaps, g)
 		}
 	}
-	return books, nil
+	return s.books(ctx, ranges, gaps, last.ClosedAt)
 }
 
 // CallCounts compares the rows of the view calls with the calls in it.

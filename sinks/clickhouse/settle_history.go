@@ -24,13 +24,18 @@ const (
 func (s *Store) WriteSettlement(
 	ctx context.Context, st *stored.Settlement, books *settle.Books,
 ) error {
-	text, err := json.Marshal(st.Barriers)
-	if err != nil {
-		return fmt.Errorf("settlement of %s: %w", st.Day, err)
-	}
-	state, version, totals := "decided", uint64(decidedVersion), settle.Totals{}
+	state, version, counted := "decided", uint64(decidedVersion), &settle.Books{}
 	if books != nil {
-		state, version, totals = "closed", closedVersion, books.Totals
+		state, version, counted = "closed", closedVersion, books
+	}
+	lists := make([]string, 3) // as JSON; an empty list is [], not null
+	for i, list := range []any{st.Barriers, append([]settle.PartitionBooks{}, counted.Partitions...),
+		append([]stored.Gap{}, st.Gaps...)} {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return fmt.Errorf("settlement of %s: %w", st.Day, err)
+		}
+		lists[i] = string(text)
 	}
 	return s.insert(ctx, "settlement_records", []column{
 		{"closed_at", []time.Time{st.ClosedAt.Time()}},
@@ -39,10 +44,12 @@ func (s *Store) WriteSettlement(
 		{"catalog_digest", []string{st.CatalogDigest}},
 		{"catalog_version", []string{st.CatalogVersion}},
 		{"rule_version", []uint32{uint32(st.RuleVersion)}},
-		{"barriers", []string{string(text)}},
-		{"books", []string{booksJSON(books)}},
-		{"bills", []uint64{uint64(totals.Bills)}},
-		{"calls", []uint64{uint64(totals.Calls)}},
+		{"barriers", []string{lists[0]}},
+		{"books", []string{lists[1]}},
+		{"gaps", []string{lists[2]}},
+		{"cluster_id", []string{st.ClusterID}},
+		{"bills", []uint64{uint64(counted.Totals.Bills)}},
+		{"calls", []uint64{uint64(counted.Totals.Calls)}},
 		{"finished_at", []time.Time{time.Now()}},
 		{"version", []uint64{version}},
 	})
@@ -71,8 +78,8 @@ func (s *Store) KeepCatalog(ctx context.Context, cat *catalog.Catalog) error {
 func (s *Store) ClosedSettlements(ctx context.Context) ([]stored.Settlement, error) {
 	const doing = "read settlements"
 	rows, err := s.conn.Query(ctx, `SELECT closed_at, day, catalog_digest, catalog_version,
-		rule_version, barriers FROM settlement_records FINAL WHERE state = 'closed'
-		ORDER BY closed_at`)
+		rule_version, cluster_id, barriers, gaps FROM settlement_records FINAL
+		WHERE state = 'closed' ORDER BY closed_at`)
 	if err != nil {
 		return nil, s.options.explain(doing, err)
 	}
@@ -82,13 +89,17 @@ func (s *Store) ClosedSettlements(ctx context.Context) ([]stored.Settlement, err
 		var st stored.Settlement
 		var closedAt, day time.Time
 		var rules uint32
-		var barriers string
-		err := rows.Scan(&closedAt, &day, &st.CatalogDigest, &st.CatalogVersion, &rules, &barriers)
+		var barriers, gaps string
+		err := rows.Scan(&closedAt, &day, &st.CatalogDigest, &st.CatalogVersion, &rules,
+			&st.ClusterID, &barriers, &gaps)
 		if err != nil {
 			return nil, s.options.explain(doing, err)
 		}
 		if err := json.Unmarshal([]byte(barriers), &st.Barriers); err != nil {
 			return nil, fmt.Errorf("settlement of %s: barriers: %w", day.Format(time.DateOnly), err)
+		}
+		if err := json.Unmarshal([]byte(gaps), &st.Gaps); err != nil {
+			return nil, fmt.Errorf("settlement of %s: gaps: %w", day.Format(time.DateOnly), err)
 		}
 		st.ClosedAt, st.RuleVersion = billing.InstantOf(closedAt), int(rules)
 		st.Day = billing.DateOf(day.Date())

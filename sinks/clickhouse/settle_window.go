@@ -14,12 +14,6 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// windowSlack is how long before the last closing a copy can have been appended and still not be
-// takeable then: its day was open, and calls lie at most 24 hours after their arrival (B7); some
-// hours more heal a broker's clock that stepped back. Copies of accounts that were unknown are
-// looked for by account, however old.
-const windowSlack = 36 * time.Hour
-
 // prunePartitions lets a condition on the append day choose partitions before FINAL merges. Then a
 // later copy can come to light whose first copy is older than the window; that call was decided
 // before, so the anti-join with taken_calls takes it out again.
@@ -40,7 +34,7 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	if w.First {
 		return from, args
 	}
-	since := w.Moment.At.Time().Add(-24*time.Hour - windowSlack)
+	since := w.Moment.At.Time().Add(-settle.TakeWindow)
 	sql := from + " AND appended_at >= ?"
 	args = append(args, since)
 	if len(w.NewAccounts) > 0 {
@@ -223,53 +217,13 @@ func (s *Store) FirstMissing(
 			}
 		}
 	}
-	missing, err := s.Missing(ctx,
-		stored.Barrier{Topic: topic, Partition: partition, Low: from, High: below})
-	if err != nil || len(missing) == 0 {
-		return below, err
+	if from >= below {
+		return below, nil
 	}
-	return missing[0].From, nil
-}
-
-// Missing implements settle.Store: the gaps between the offsets stored in [low, high).
-func (s *Store) Missing(ctx context.Context, b stored.Barrier) ([]settle.Range, error) {
-	if b.High <= b.Low {
-		return nil, nil
+	missing, err := s.Missing(ctx, []stored.Barrier{
+		{Topic: topic, Partition: partition, Low: from, High: below}})
+	for i := range missing {
+		below = min(below, missing[i].From)
 	}
-	const doing = "look for records that are not stored"
-	var n, first, last int64
-	err := s.conn.QueryRow(ctx, `SELECT toInt64(uniqExact(offset)), min(offset), max(offset)
-		FROM deliveries WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?`,
-		b.Topic, b.Partition, b.Low, b.High).Scan(&n, &first, &last)
-	if err != nil {
-		return nil, s.options.explain(doing, err)
-	}
-	switch {
-	case n == b.High-b.Low:
-		return nil, nil
-	case n == 0:
-		return []settle.Range{{From: b.Low, To: b.High}}, nil
-	}
-	rows, err := s.conn.Query(ctx, `SELECT before + 1, offset FROM (
-			SELECT offset, lagInFrame(offset, 1, ?) OVER (ORDER BY offset) AS before
-			FROM (SELECT DISTINCT offset FROM deliveries
-				WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ?))
-		WHERE offset > before + 1 ORDER BY offset LIMIT 100`,
-		b.Low-1, b.Topic, b.Partition, b.Low, b.High)
-	if err != nil {
-		return nil, s.options.explain(doing, err)
-	}
-	defer rows.Close() //nolint:errcheck // only read
-	var gaps []settle.Range
-	for rows.Next() {
-		var r settle.Range
-		if err := rows.Scan(&r.From, &r.To); err != nil {
-			return nil, s.options.explain(doing, err)
-		}
-		gaps = append(gaps, r)
-	}
-	if last < b.High-1 {
-		gaps = append(gaps, settle.Range{From: last + 1, To: b.High})
-	}
-	return gaps, s.options.explain(doing, rows.Err())
+	return below, err
 }

@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -270,39 +269,4 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 		{"next_due", instants(n, due)},
 		{"status_due", instants(n, statusDue)},
 	})
-}
-
-// books as they are stored with a settlement.
-type booksRecord struct {
-	Topic       string `json:"topic"`
-	Partition   int32  `json:"partition"`
-	Low         int64  `json:"low"`
-	High        int64  `json:"high"`
-	Data        int64  `json:"data"`
-	Aborted     int64  `json:"aborted"`
-	Control     int64  `json:"control"`
-	Compacted   int64  `json:"compacted"`
-	Charged     int64  `json:"charged"`
-	Free        int64  `json:"free"`
-	Duplicate   int64  `json:"duplicate"`
-	Quarantined int64  `json:"quarantined"`
-	Waiting     int64  `json:"waiting"`
-	Events      int64  `json:"events"`
-}
-
-func booksJSON(b *settle.Books) string {
-	records := []booksRecord{}
-	if b != nil {
-		for _, p := range b.Partitions {
-			records = append(records, booksRecord{
-				p.Topic, p.Partition, p.Low, p.High, p.Data, p.Aborted, p.Control, p.Compacted,
-				p.Charged, p.Free, p.Duplicate, p.Quarantined, p.Waiting, p.Events,
-			})
-		}
-	}
-	text, err := json.Marshal(records)
-	if err != nil {
-		return "[]" // integers and strings always marshal
-	}
-	return string(text)
 }

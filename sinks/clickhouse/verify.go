@@ -17,9 +17,6 @@ import (
 	"tollstream/pipeline/verify"
 )
 
-// VerifyWindow is how long before its own time a closing looks at copies of accounts that it knew.
-const VerifyWindow = 24*time.Hour + windowSlack
-
 // longLists lets a query carry thousands of ids, for which ClickHouse's usual 256 KiB is too short.
 func longLists(ctx context.Context) context.Context {
 	return driver.Context(ctx, driver.WithSettings(driver.Settings{"max_query_size": 64 << 20}))

@@ -44,7 +44,8 @@ func call(id, account string, occurred, appended billing.Instant, offset int64) 
 // delivery is the row of the books that goes with a copy.
 func delivery(c *stored.Call) stored.Delivery {
 	return stored.Delivery{
-		Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: stored.IDHash(c.CallID)}
+		Arrival: c.Arrival, Outcome: stored.DeliveredData, IDHash: stored.IDHash(c.CallID),
+		BillingHash: stored.NewBillingHasher(testDims).Sum(&c.CallRecord)}
 }
 
 func batchOf(calls ...stored.Call) *stored.Batch {
@@ -70,7 +71,8 @@ func closeDay(t testing.TB, s *Store, day billing.Day) billing.Instant {
 		{"closed_at", []time.Time{closed.Time()}}, {"day", []time.Time{dayTime(day)}},
 		{"state", []string{"closed"}}, {"catalog_digest", []string{"d1"}},
 		{"catalog_version", []string{"v1"}}, {"rule_version", []uint32{1}},
-		{"barriers", []string{"[]"}}, {"books", []string{"[]"}}, {"bills", []uint64{0}},
+		{"barriers", []string{"[]"}}, {"books", []string{"[]"}}, {"gaps", []string{"[]"}},
+		{"cluster_id", []string{""}}, {"bills", []uint64{0}},
 		{"calls", []uint64{0}}, {"finished_at", []time.Time{closed.Time()}},
 		{"version", []uint64{2}},
 	})

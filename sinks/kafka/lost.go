@@ -11,17 +11,6 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// gapRecord is the wire form of an accepted gap.
-type gapRecord struct {
-	Topic      string `json:"topic"`
-	Partition  int32  `json:"partition"`
-	From       int64  `json:"from"`
-	To         int64  `json:"to"`
-	Reason     string `json:"reason"`
-	By         string `json:"by"`
-	AcceptedAt string `json:"accepted_at"`
-}
-
 // epochRecord is the wire form of a topic's new epoch.
 type epochRecord struct {
 	Topic      string `json:"topic"`
@@ -83,20 +72,6 @@ func (p *Publisher) epochJSON(e *stored.Epoch) []byte {
 		"cluster_id": e.ClusterID, "topic_id": e.TopicID, "reason": e.Reason, "by": e.By,
 		"declared_at": e.DeclaredAt.In(p.zone),
 	})
-}
-
-func parseGap(value []byte) (stored.Gap, error) {
-	var r gapRecord
-	if err := json.Unmarshal(value, &r); err != nil {
-		return stored.Gap{}, err
-	}
-	if r.Topic == "" || r.Partition < 0 || r.From < 0 || r.To <= r.From {
-		return stored.Gap{}, fmt.Errorf("its range is %s/%d [%d, %d)", r.Topic, r.Partition, r.From,
-			r.To)
-	}
-	at, err := billing.ParseInstant(r.AcceptedAt)
-	return stored.Gap{Topic: r.Topic, Partition: r.Partition, From: r.From, To: r.To,
-		Reason: r.Reason, By: r.By, AcceptedAt: at}, err
 }
 
 func parseEpoch(value []byte) (stored.Epoch, error) {

@@ -121,8 +121,8 @@ func (s *Settled) take(value []byte) error {
 		sum := sha256.Sum256([]byte(r.File))
 		s.catalogs[hex.EncodeToString(sum[:])] = []byte(r.File)
 	case kindGap:
-		gap, err := parseGap(value)
-		if err != nil {
+		var gap stored.Gap
+		if err := json.Unmarshal(value, &gap); err != nil {
 			return fmt.Errorf("it is no accepted gap: %w", err)
 		}
 		s.gaps = stored.AddGap(s.gaps, gap)

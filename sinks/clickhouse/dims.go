@@ -1,54 +1,10 @@
 package clickhouse
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
 
 	chcolumn "github.com/ClickHouse/clickhouse-go/v2/lib/column"
-	"github.com/cespare/xxhash/v2"
-
-	"tollstream/pipeline/billing"
 )
-
-// billingHasher hashes what billing.CallRecord.SameBilling compares, so that copies which differ
-// there have different keys in call_copies. Dimensions are hashed by name and only where present:
-// a catalogue that lists them in another order, or adds one, does not move earlier records.
-type billingHasher struct {
-	names []string
-	order []int // indices of names in the order of the names
-	buf   []byte
-}
-
-func newBillingHasher(dims []string) *billingHasher {
-	h := &billingHasher{names: dims, order: make([]int, len(dims))}
-	for i := range h.order {
-		h.order[i] = i
-	}
-	slices.SortFunc(h.order, func(a, b int) int { return cmp.Compare(dims[a], dims[b]) })
-	return h
-}
-
-func (h *billingHasher) sum(c *billing.CallRecord) uint64 {
-	h.buf = h.buf[:0]
-	h.text(c.AccountID)
-	h.buf = binary.AppendVarint(h.buf, int64(c.OccurredAt))
-	h.text(c.ResultCode)
-	h.text(c.NeedCharge)
-	for _, i := range h.order {
-		if i < len(c.Dims) && c.Dims[i] != "" {
-			h.text(h.names[i])
-			h.text(c.Dims[i])
-		}
-	}
-	return xxhash.Sum64(h.buf)
-}
-
-// text appends a length and the bytes, so that no two lists of texts give the same bytes.
-func (h *billingHasher) text(s string) {
-	h.buf = binary.AppendUvarint(h.buf, uint64(len(s)))
-	h.buf = append(h.buf, s...)
-}
 
 // dimMap is one value of the column dims, in the form that the driver takes without reflection.
 // Few combinations occur, so equal ones share a value.

@@ -1,0 +1,162 @@
+package settle
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/observe"
+	"tollstream/pipeline/stored"
+)
+
+// TakeWindow is how long before its own time a closing looks at copies of accounts that it knew:
+// calls lie at most 24 hours after their arrival (B7), so one that is older was decided by the
+// closing before; 36 hours more heal a broker's clock that stepped back. Copies of accounts that
+// were unknown are looked for by account, however old.
+const TakeWindow = 60 * time.Hour
+
+// namedMax bounds how many of the records that are missing are named in one message.
+const namedMax = 5
+
+// complete waits until everything below the barriers that the closing can take is stored. What is
+// missing is named, in the log, in metrics and in readiness.
+func (l *Loop) complete(ctx context.Context, s *stored.Settlement) error {
+	return l.await(ctx, waitStored, func(ctx context.Context) (string, error) {
+		return l.unproven(ctx, s)
+	})
+}
+
+// waitStored is the step in which a closing waits for its records.
+const waitStored = "records below the barriers"
+
+// unproven says what is missing for a closing, "" where nothing is.
+func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, error) {
+	gaps, err := l.Publisher.Gaps(ctx)
+	if err != nil {
+		return "", err
+	}
+	missing, err := l.Store.Missing(ctx, Without(l.provable(s), gaps))
+	if err != nil {
+		return "", err
+	}
+	l.gaps = gaps
+	if slices.Equal(missing, l.missing) && l.named == nil { // nothing comes any more
+		if l.named, err = l.name(ctx, missing); err != nil {
+			return "", err
+		}
+	} else if !slices.Equal(missing, l.missing) {
+		l.missing, l.named = missing, nil
+	}
+	if l.named != nil {
+		missing = l.named
+	}
+	l.Metrics.Missing(observed(missing))
+	return describe(missing), nil
+}
+
+// name finds out what the first unknown records are, and which of them the log no longer has.
+func (l *Loop) name(ctx context.Context, missing []Missing) ([]Missing, error) {
+	var named []Missing
+	for _, m := range missing {
+		if m.Kind != KindUnknown {
+			named = append(named, m)
+			continue
+		}
+		start, _, _, err := l.Log.Offsets(ctx, stored.TopicOf(m.Topic), int(m.Partition))
+		if err != nil {
+			return nil, err
+		}
+		if lost := m; m.From < start {
+			lost.To, lost.Kind = min(m.To, start), KindLost
+			named, m.From = append(named, lost), lost.To
+		}
+		for ; m.From < m.To && len(named) < namedMax && l.Look != nil; m.From++ {
+			at := billing.Arrival{Topic: m.Topic, Partition: m.Partition, Offset: m.From}
+			d, err := l.Look(ctx, at)
+			if err != nil {
+				return nil, err
+			}
+			kinds, err := l.Store.Kinds(ctx, []stored.Delivery{d})
+			if err != nil {
+				return nil, err
+			}
+			one := m
+			one.To, one.Kind = m.From+1, kinds[0]
+			named = append(named, one)
+		}
+		if m.From < m.To {
+			named = append(named, m)
+		}
+	}
+	return named, nil
+}
+
+// describe names what is missing: the first records each, and how many there are.
+func describe(missing []Missing) string {
+	if len(missing) == 0 {
+		return ""
+	}
+	var names []string
+	records := int64(0)
+	for i := range missing {
+		if records += missing[i].To - missing[i].From; i < namedMax {
+			names = append(names, missing[i].String())
+		}
+	}
+	more := ""
+	if len(missing) > namedMax {
+		more = ", and more"
+	}
+	return fmt.Sprintf("%d records are not stored: %s%s", records, strings.Join(names, ", "), more)
+}
+
+// observed counts what is missing for the metrics.
+func observed(missing []Missing) []observe.Missing {
+	out := make([]observe.Missing, len(missing))
+	for i, m := range missing {
+		out[i] = observe.Missing{Topic: m.Topic, Partition: m.Partition, Kind: string(m.Kind),
+			From: m.From, To: m.To}
+	}
+	return out
+}
+
+// provable are the ranges whose records a closing can take or can learn from: those appended in its
+// window, and every account event, since who is who is folded from the first one on.
+func (l *Loop) provable(s *stored.Settlement) []stored.Barrier {
+	old := -1 // the last closing that lies before the window
+	for i := range l.history {
+		if l.history[i].ClosedAt.Time().Add(TakeWindow).After(s.ClosedAt.Time()) {
+			break
+		}
+		old = i
+	}
+	ranges := slices.Clone(s.Barriers)
+	for i := range ranges {
+		r := &ranges[i]
+		first := r.Low
+		for k := range l.history {
+			low, high, known := rangeOf(&l.history[k], r)
+			if !known {
+				continue
+			}
+			if first = min(first, low); k <= old && stored.TopicOf(r.Topic) != l.Events {
+				first = high
+			}
+		}
+		r.Low = first
+	}
+	return ranges
+}
+
+// rangeOf is what a closing saw of a barrier's partition.
+func rangeOf(s *stored.Settlement, of *stored.Barrier) (low, high int64, known bool) {
+	for _, b := range s.Barriers {
+		if b.Topic == of.Topic && b.Partition == of.Partition {
+			return b.Low, b.High, true
+		}
+	}
+	return 0, 0, false
+}
