@@ -46,6 +46,7 @@ func TestApacheMonth(t *testing.T) {
 	if got, want := w.onTopic(t, w.cfg.Kafka.Topics.Bills), w.bills(t); !bytes.Equal(got, want) {
 		t.Errorf("the topic's bills differ from those stored: %s", firstDifference(got, want))
 	}
+	w.checkRebuilt(t)
 }
 
 // TestApacheWantsAppendTime offers topics in which producers decide what is late.

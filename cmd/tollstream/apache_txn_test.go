@@ -137,6 +137,7 @@ func TestApacheTransactions(t *testing.T) {
 	w.setClock(t, (at(2, 8) + 2*billing.Minute).Time())
 	s.wait()
 	x.check(store, at(2, 8))
+	w.checkRebuilt(t)
 }
 
 // check compares the bills with those of the committed records, and the books with what was sent.
