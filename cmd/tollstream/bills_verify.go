@@ -136,6 +136,9 @@ func (t *tally) show(results []verify.Result) error {
 		switch {
 		case r.Differs == "":
 			t.ok++
+			if r.OtherWords {
+				word = "ok, explained in other words"
+			}
 		case t.differs == 0:
 			t.first = r.BillID
 			fallthrough

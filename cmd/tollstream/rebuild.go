@@ -150,6 +150,13 @@ func (r *rebuilder) report(result *rebuild.Result, took time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if n := result.OtherWords; n > 0 {
+		_, err := fmt.Fprintf(r.out, "%d bills explain the same amounts in other words, as another "+
+			"version of the program does\n", n)
+		if err != nil {
+			return err
+		}
+	}
 	if s := result.Open; s != nil {
 		_, err := fmt.Fprintf(r.out, "the closing of %s is decided and was not published in full: "+
 			"tollstream run ends it\n", s.Day)

@@ -98,6 +98,9 @@ func (p *Plan) Closings() int { return len(p.recorded) - p.done }
 type Result struct {
 	Closings, Bills, Statuses, Differences int
 	Offsets                                int64
+	// OtherWords counts published bills that explain the same amounts in other words, as another
+	// version of the program does.
+	OtherWords int
 	// Open is the last closing where it was not published in full and is left to `tollstream run`.
 	Open *stored.Settlement
 }

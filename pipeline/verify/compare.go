@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -13,11 +12,12 @@ import (
 )
 
 // Result is what became of one bill. Differs is empty where the stored bill is the one made again;
-// else it names the first difference.
+// else it names the first difference. A bill that only explains itself in other words is the same.
 type Result struct {
 	BillID, AccountID string
 	ClosedAt          billing.Instant
 	Differs           string
+	OtherWords        bool
 }
 
 // compareAll pairs the bills made again with the stored ones by their ids.
@@ -31,7 +31,7 @@ func compareAll(made map[string]remake.Bill, kept []*stored.Bill, s *Selection) 
 		found[k.Row.BillID] = true
 		r := Result{BillID: k.Row.BillID, AccountID: k.Row.AccountID, ClosedAt: k.Row.ClosedAt}
 		if m, ok := made[k.Row.BillID]; ok {
-			r.Differs = difference(m, k)
+			r.compare(m, k)
 		} else {
 			r.Differs = "the bill is stored, and the records make no such bill"
 		}
@@ -50,30 +50,31 @@ func compareAll(made map[string]remake.Bill, kept []*stored.Bill, s *Selection) 
 	return out
 }
 
-// difference names the first field in which a stored bill differs from the bill made again: in its
-// JSON, then in its row and the rows of its lines.
-func difference(m remake.Bill, k *stored.Bill) string {
-	want := canonical.Bill(m.Bill, m.Zone)
-	if !bytes.Equal(k.JSON, want) {
-		return firstDifference("JSON", k.JSON, want)
+// compare compares a stored bill's JSON with the bill made again, and its row and the rows of its
+// lines with the JSON, whose words they share.
+func (r *Result) compare(m remake.Bill, k *stored.Bill) {
+	fields, err := Differences(k.JSON, canonical.Bill(m.Bill, m.Zone))
+	if r.OtherWords = OnlyWords(fields); !r.OtherWords {
+		r.note("JSON", fields, err)
 	}
 	row := *k.Row
 	row.SubAccounts = m.SubAccounts
-	if have := canonical.Bill(&row, m.Zone); !bytes.Equal(have, want) {
-		return firstDifference("tables", have, want)
+	fields, err = Differences(canonical.Bill(&row, m.Zone), k.JSON)
+	r.note("tables", fields, err)
+	if r.Differs == "" && k.Lines != len(m.Lines) {
+		r.Differs = fmt.Sprintf("tables: number of lines: stored %d, recomputed %d", k.Lines,
+			len(m.Lines))
 	}
-	if k.Lines != len(m.Lines) {
-		return fmt.Sprintf("tables: number of lines: stored %d, recomputed %d", k.Lines, len(m.Lines))
-	}
-	return ""
 }
 
-// firstDifference names the first field in which two bills in canonical JSON differ.
-func firstDifference(where string, have, want []byte) string {
-	fields, err := Differences(have, want)
-	if err != nil {
-		return where + ": " + err.Error()
+// note keeps the first field in which two bills differ, unless there is a difference already.
+func (r *Result) note(where string, fields []Field, err error) {
+	switch {
+	case r.Differs != "":
+	case err != nil:
+		r.Differs = where + ": " + err.Error()
+	case len(fields) > 0:
+		f := fields[0]
+		r.Differs = fmt.Sprintf("%s: %s: stored %s, recomputed %s", where, f.Name, f.Have, f.Want)
 	}
-	f := fields[0]
-	return fmt.Sprintf("%s: %s: stored %s, recomputed %s", where, f.Name, f.Have, f.Want)
 }

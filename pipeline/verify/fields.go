@@ -48,6 +48,15 @@ func Differences(have, want []byte) ([]Field, error) {
 	return out, nil
 }
 
+// OnlyWords tells whether records differ in their explanations and nothing else. Those are made of
+// what the digest covers, by the words of the program that made the bill; a later version may find
+// better ones.
+func OnlyWords(fields []Field) bool {
+	return len(fields) > 0 && !slices.ContainsFunc(fields, func(f Field) bool {
+		return !strings.HasSuffix(f.Name, ": explain")
+	})
+}
+
 // rank puts what tells most first: lines, then sums, and digests last, since any change moves them.
 func rank(name string) int {
 	switch {
