@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -137,7 +138,7 @@ func configFile(flags *pflag.FlagSet, environ []string) (string, bool) {
 }
 
 func (l *loader) file(path string, required bool) error {
-	data, err := os.ReadFile(path)
+	data, err := readAtMost(path, configFileMax+1)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && !required:
 		return nil
@@ -240,7 +241,7 @@ func (l *loader) secretFile(key string, to *Secret, path string) {
 		l.faults.add("%s: given twice, by %s and by %s", key, envName(key), place)
 		return
 	}
-	data, err := os.ReadFile(path)
+	data, err := readAtMost(path, secretFileMax+1)
 	switch text := strings.TrimRight(string(data), "\r\n"); {
 	case err != nil:
 		l.faults.add("%s: %v", place, err)
@@ -250,6 +251,16 @@ func (l *loader) secretFile(key string, to *Secret, path string) {
 		*to = Secret(text)
 		l.origin[key] = path
 	}
+}
+
+// readAtMost reads the beginning of a file, which may be a device without an end.
+func readAtMost(path string, bytes int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return io.ReadAll(io.LimitReader(f, bytes))
 }
 
 // nearest is the setting whose key is most like the given one, "" where none is alike.

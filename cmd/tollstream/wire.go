@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,8 +118,8 @@ func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
 	c := &cfg.ClickHouse
 	return clickhouse.Options{
 		Addr: c.Addr, Database: c.Database, User: c.User, Password: string(c.Password),
-		Protocol: c.Protocol, TLS: c.TLS.Enabled, CAFile: c.TLS.CAFile,
-		CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, ServerName: c.TLS.ServerName,
+		Protocol:    c.Protocol,
+		TLS:         func() (*tls.Config, error) { return c.TLS.Load("clickhouse.tls") },
 		Compression: c.Compression, DialTimeout: c.DialTimeout,
 		InsertRowsMax: c.InsertRowsMax,
 	}.For(cat)

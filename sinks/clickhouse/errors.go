@@ -2,12 +2,15 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -37,7 +40,7 @@ var transientCodes = map[int32]string{
 // IsTransient tells whether doing the same again later may succeed: the server is away, busy or
 // may have done it without saying so. A caller that has given up itself gets false.
 func IsTransient(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) || tlsHint(err) != "" {
 		return false
 	}
 	var ex *clickhouse.Exception
@@ -72,6 +75,10 @@ func (o Options) explain(doing string, err error) error {
 		return &explained{cause: err,
 			text: fmt.Sprintf("%s: code %d: %s", where, ex.Code, firstLine(ex.Message))}
 	}
+	if hint := tlsHint(err); hint != "" {
+		return &explained{cause: err,
+			text: fmt.Sprintf("%s: %s: %s", where, innermost(err), hint)}
+	}
 	if errors.Is(err, context.Canceled) || !IsTransient(err) {
 		return fmt.Errorf("%s: %w", where, err)
 	}
@@ -99,6 +106,41 @@ func (o Options) advice(ex *clickhouse.Exception) string {
 		return fmt.Sprintf("user %q may not do this: %s", o.User, firstLine(ex.Message))
 	}
 	return ""
+}
+
+// tlsHint says what to do about an error of encryption, "" for any other.
+func tlsHint(err error) string {
+	var name x509.HostnameError
+	var verify *tls.CertificateVerificationError
+	var connection *net.OpError
+	var record tls.RecordHeaderError
+	var answer *clickhouse.HTTPError
+	switch {
+	case errors.As(err, &name):
+		return "connect by a name in the server's certificate, or give that name as " +
+			"clickhouse.tls.server_name"
+	case errors.As(err, &verify):
+		return "give the file of the authority that signed the server's certificate as " +
+			"clickhouse.tls.ca_file"
+	case errors.As(err, &connection) && connection.Op == "remote error": // a TLS alert
+		return "the server wants a certificate of ours that it trusts: give clickhouse.tls.cert_file " +
+			"and key_file"
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return "the port does not speak TLS: choose the port that does (8443 is usual for http, 9440 " +
+			"for native), or set clickhouse.tls.enabled to false"
+	case errors.As(err, &answer) && strings.Contains(err.Error(), "HTTP request to an HTTPS"):
+		return "the port speaks TLS: set clickhouse.tls.enabled"
+	}
+	return ""
+}
+
+// innermost is an error's cause without the request's address, which is all settings.
+func innermost(err error) string {
+	var request *url.Error
+	for errors.As(err, &request) {
+		err = request.Err
+	}
+	return firstLine(err.Error())
 }
 
 type explained struct {

@@ -3,11 +3,9 @@ package clickhouse
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"regexp"
 	"time"
 
@@ -42,12 +40,8 @@ type Options struct {
 	User     string // default "default"
 	Password string
 	Protocol string // http (default) or native
-	// TLS settings. A CAFile or a ServerName alone does not switch TLS on.
-	TLS                bool
-	CAFile             string // PEM; default: the system's
-	CertFile, KeyFile  string // PEM; our own certificate, default none
-	ServerName         string // default: the host of Addr
-	InsecureSkipVerify bool
+	// TLS gives the settings of an encrypted connection; nil is one that is not encrypted.
+	TLS func() (*tls.Config, error)
 	// Compression of inserts and answers: lz4 (default), zstd for slow lines, or none, which is
 	// fastest on one machine.
 	Compression string
@@ -137,36 +131,10 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 	if o.Protocol == Native {
 		d.Protocol = driver.Native
 	}
+	if o.TLS == nil {
+		return d, nil
+	}
 	var err error
-	d.TLS, err = o.tlsConfig()
+	d.TLS, err = o.TLS()
 	return d, err
-}
-
-func (o Options) tlsConfig() (*tls.Config, error) {
-	if !o.TLS {
-		return nil, nil
-	}
-	c := &tls.Config{
-		MinVersion: tls.VersionTLS12, ServerName: o.ServerName,
-		InsecureSkipVerify: o.InsecureSkipVerify, //nolint:gosec // asked for by name
-	}
-	if o.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("clickhouse certificate: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	if o.CAFile == "" {
-		return c, nil
-	}
-	pem, err := os.ReadFile(o.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("clickhouse CA file: %w", err)
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("clickhouse CA file %s holds no PEM certificate", o.CAFile)
-	}
-	return c, nil
 }
