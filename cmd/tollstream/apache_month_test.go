@@ -11,7 +11,7 @@ import (
 	"tollstream/pipeline/kafkalog"
 )
 
-// generated makes records for a world's topics, in the order of their arrival.
+// generatedFor makes records for a world's topics, in the order of their arrival.
 func (w *apacheWorld) generatedFor(
 	t *testing.T, o generate.Options,
 ) (*generate.Generator, []generate.Record) {
@@ -47,11 +47,11 @@ func TestApacheMonth(t *testing.T) {
 		t.Errorf("the topic's bills differ from those stored: %s", firstDifference(got, want))
 	}
 	w.checkRebuilt(t)
+	t.Run("wants append time", w.offerOwnTime)
 }
 
-// TestApacheWantsAppendTime offers topics in which producers decide what is late.
-func TestApacheWantsAppendTime(t *testing.T) {
-	w := newApacheWorld(t, apachekafka.Options{})
+// offerOwnTime gives `run` a topic in which producers decide what is late.
+func (w *apacheWorld) offerOwnTime(t *testing.T) {
 	if err := w.log(t).EnsureTopics(t.Context(), []kafkalog.TopicSpec{{Name: "own-time",
 		TimestampType: kafkalog.CreateTime, Retention: kafkalog.RetentionForever}}); err != nil {
 		t.Fatal(err)

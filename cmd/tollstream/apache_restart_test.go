@@ -15,7 +15,7 @@ import (
 func TestApacheRestarts(t *testing.T) {
 	w := newApacheWorld(t, apachekafka.Options{})
 	g, records := w.generatedFor(t, generate.Options{
-		Seed: 9, From: billing.DateOf(2023, 1, 10), To: billing.DateOf(2023, 1, 29),
+		Seed: 9, From: billing.DateOf(2023, 1, 16), To: billing.DateOf(2023, 1, 29),
 		Accounts: 8, Calls: 4_000,
 		Rates: generate.Rates{Duplicates: 0.03, Conflicts: 0.3, Malformed: 0.01, Unknown: 0.01},
 	})

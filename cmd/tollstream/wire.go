@@ -57,6 +57,7 @@ type system struct {
 const (
 	settlePoll = 500 * time.Millisecond
 	startWait  = 10 * time.Second // for the first answer of a server
+	topicsWait = time.Minute      // for brokers that answer to describe and create topics
 )
 
 // build connects everything and checks that the world is as it has to be: servers that answer, a
@@ -209,7 +210,7 @@ func (s *system) simulated() bool { return s.cfg.Time.Mode == modeSimulated }
 // checkTopics refuses input topics on which lateness could not be decided or records could
 // vanish, and creates the output topics that are missing.
 func (s *system) checkTopics(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startWait)
+	ctx, cancel := context.WithTimeout(ctx, topicsWait)
 	defer cancel()
 	if err := s.checkInputs(ctx); err != nil {
 		return err
