@@ -162,7 +162,12 @@ func TestRebuildYear(t *testing.T) {
 	w, g, records := worldOf(t, generate.Options{Seed: 42, From: billing.DateOf(2022, 3, 1),
 		To: billing.DateOf(2023, 3, 1), Accounts: 12, Calls: 100_000})
 	started := time.Now()
-	w.runUntil(t, g.Until())
+	for month := g.FirstClosing().Month() + 1; ; month++ { // the pipeline is stopped each month
+		at := min(month.FirstDay().At(8*time.Hour, w.cat.Settings.Zone), g.Until())
+		if w.runUntil(t, at); at == g.Until() {
+			break
+		}
+	}
 	t.Logf("%d records were closed in %s", len(records), time.Since(started))
 	w.checkRebuilt(t)
 }
