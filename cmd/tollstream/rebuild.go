@@ -135,7 +135,8 @@ func (r *rebuilder) reader(cat *catalog.Catalog) rebuild.Reader {
 	return ingest.New(ingest.Options{
 		Log: r.log, Store: store, Roster: roster.New(cat, store), Catalog: cat,
 		Events: r.cfg.Kafka.Topics.AccountEvents, RecordsMax: r.cfg.Ingest.BatchRecordsMax,
-		Metrics: r.metrics, Progress: r.health.Loop(roleIngest, r.cfg.HTTP.StallAfter),
+		BytesMax: int(r.cfg.Ingest.BatchBytesMax),
+		Metrics:  r.metrics, Progress: r.health.Loop(roleIngest, r.cfg.HTTP.StallAfter),
 		Logger: r.logger,
 	})
 }

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"slices"
 
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/stored"
@@ -15,9 +16,9 @@ func (l *Loop) Stretches(
 	ctx context.Context, list []stored.Barrier, read func(offsets int64),
 ) ([]stored.Requeued, error) {
 	var requeued []stored.Requeued
-	left := unreadOf(list)
-	for len(left.at) > 0 {
-		fetched, offsets, err := left.fetch(ctx, l.Log, int64(l.RecordsMax), l.BytesMax)
+	u := unreadOf(list)
+	for len(u.left) > 0 {
+		fetched, offsets, err := u.fetch(ctx, l.Log, int64(l.RecordsMax), l.BytesMax)
 		if err != nil {
 			return nil, err
 		}
@@ -34,48 +35,51 @@ func (l *Loop) Stretches(
 	return requeued, nil
 }
 
-// unread is what is left of stretches: where to read on, and where each partition ends.
-type unread struct {
-	at   []kafkalog.Position
-	ends map[kafkalog.TopicPartition]int64
-}
+// unread is what is left of stretches: each begins where it is to be read on.
+type unread struct{ left []stored.Barrier }
 
 func unreadOf(list []stored.Barrier) *unread {
-	u := &unread{ends: map[kafkalog.TopicPartition]int64{}}
-	for _, b := range list {
-		if b.Low < b.High {
-			at := kafkalog.Position{Topic: b.Topic, Partition: int(b.Partition), Offset: b.Low}
-			u.at = append(u.at, at)
-			u.ends[partitionOf(at)] = b.High
-		}
-	}
+	u := &unread{left: slices.Clone(list)}
+	u.drop()
 	return u
 }
 
-func partitionOf(p kafkalog.Position) kafkalog.TopicPartition {
-	return kafkalog.TopicPartition{Topic: p.Topic, Partition: p.Partition}
+// drop forgets what is read.
+func (u *unread) drop() {
+	u.left = slices.DeleteFunc(u.left, func(b stored.Barrier) bool { return b.Low >= b.High })
+}
+
+// heads are the first stretches of each partition, and where to read on in them.
+func (u *unread) heads() (heads []*stored.Barrier, at []kafkalog.Position) {
+	seen := map[kafkalog.TopicPartition]bool{}
+	for i := range u.left {
+		b := &u.left[i]
+		p := kafkalog.TopicPartition{Topic: b.Topic, Partition: int(b.Partition)}
+		if !seen[p] {
+			seen[p], heads = true, append(heads, b)
+			at = append(at, kafkalog.Position{Topic: p.Topic, Partition: p.Partition, Offset: b.Low})
+		}
+	}
+	return heads, at
 }
 
 // fetch reads on until there are enough offsets or bytes for a batch, or nothing is left.
 func (u *unread) fetch(
 	ctx context.Context, log Log, enough int64, bytesMax int,
 ) (fetched []kafkalog.Fetched, offsets int64, err error) {
-	for bytes := 0; len(u.at) > 0 && offsets < enough && bytes < bytesMax; {
-		got, err := log.FetchMany(ctx, u.at)
+	for bytes := 0; len(u.left) > 0 && offsets < enough && bytes < bytesMax; u.drop() {
+		heads, at := u.heads()
+		got, err := log.FetchMany(ctx, at)
 		if err != nil {
 			return nil, 0, err
 		}
-		left := u.at[:0]
-		for i, p := range u.at {
-			end := u.ends[partitionOf(p)]
-			got[i].CutAt(end)
-			offsets += got[i].Next - p.Offset
+		for i, b := range heads {
+			got[i].CutAt(b.High)
+			offsets += got[i].Next - b.Low
 			bytes += got[i].Size()
-			if p.Offset = got[i].Next; p.Offset < end {
-				left = append(left, p)
-			}
+			b.Low = got[i].Next
 		}
-		u.at, fetched = left, append(fetched, got...)
+		fetched = append(fetched, got...)
 	}
 	return fetched, offsets, nil
 }
