@@ -59,6 +59,10 @@ lint: ## gofmt, go vet, staticcheck
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
 
+.PHONY: vuln
+vuln: ## Known vulnerabilities of what is built; asks vuln.go.dev, so CI does not run it
+	go tool -modfile=tools/go.mod govulncheck ./...
+
 .PHONY: stories
 stories: ## Run the stories of pipeline/stories (UPDATE=1 writes what came out)
 	go test ./pipeline/stories $(if $(UPDATE),-update)

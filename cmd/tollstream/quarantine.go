@@ -20,6 +20,7 @@ func newQuarantineCommand(open storeOpener) *cobra.Command {
 	c := &cobra.Command{Use: "quarantine", Short: "Inspect records that were refused or wait"}
 	c.AddCommand(newQuarantineListCommand(open))
 	c.AddCommand(newQuarantineRequeueCommand(open))
+	c.AddCommand(newQuarantineRedactCommand(open))
 	return c
 }
 

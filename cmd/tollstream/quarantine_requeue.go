@@ -114,6 +114,11 @@ func requeue(
 			return r.Refusal.Reason == billing.UnknownAccount
 		})
 	}
+	waiting := found - len(records)
+	records, refused, err := withBytes(ctx, s, records)
+	if err != nil {
+		return err
+	}
 	verb := "requeued"
 	if choice.dryRun {
 		verb = "would requeue"
@@ -122,11 +127,36 @@ func requeue(
 			return err
 		}
 	}
-	if err := reportRequeued(w, verb, records, found-len(records)); err != nil || !full {
+	if err := reportRequeued(w, verb, records, waiting); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "there may be more: --limit is %d\n", choice.filter.Limit)
-	return err
+	if full {
+		fmt.Fprintf(w, "there may be more: --limit is %d\n", choice.filter.Limit)
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d records cannot be requeued: their bytes were redacted; the producer has "+
+			"to send them again, and the table redacted_records has their hashes", refused)
+	}
+	return nil
+}
+
+// withBytes leaves out records that were redacted, and counts them.
+func withBytes(
+	ctx context.Context, s *clickhouse.Store, records []stored.Quarantined,
+) ([]stored.Quarantined, int, error) {
+	places := make([]billing.Arrival, len(records))
+	for i := range records {
+		places[i] = records[i].Arrival
+	}
+	redacted, err := s.RedactedOf(ctx, places)
+	if err != nil {
+		return nil, 0, err
+	}
+	left := slices.DeleteFunc(records, func(r stored.Quarantined) bool {
+		_, gone := redacted[r.Arrival.Place()]
+		return gone
+	})
+	return left, len(places) - len(left), nil
 }
 
 // reportRequeued counts records by topic and reason.

@@ -36,6 +36,9 @@ func Mux(m *Metrics, h *Health) *http.ServeMux {
 	return mux
 }
 
+// answerMax bounds how long an answer may take; the longest are lists of a line's calls.
+const answerMax = 10 * time.Minute
+
 // Server is an HTTP server whose port is open already.
 type Server struct {
 	listener net.Listener
@@ -67,8 +70,9 @@ func Listen(o ServerOptions) (*Server, error) {
 		return nil, fmt.Errorf("http.listen %s: %w", o.Listen, err)
 	}
 	s := &Server{listener: l, shutdown: o.ShutdownTimeout, server: &http.Server{
-		Handler: o.Handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10,
+		Handler:           http.MaxBytesHandler(o.Handler, 0), // nothing here reads a body
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: answerMax, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}}
 	if o.Logger != nil {
 		s.server.ErrorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)

@@ -29,7 +29,11 @@ func (s *Store) WriteBatch(ctx context.Context, b *stored.Batch) error {
 		func() error { return s.insert(ctx, "call_copies", copyColumns(b.Calls, s.options.Dims)) },
 		func() error { return s.insert(ctx, "account_events", eventColumns(b.Events)) },
 		func() error {
-			return s.insert(ctx, "quarantined_records", quarantineColumns(b.Quarantined))
+			rows, err := s.withoutRedacted(ctx, b.Quarantined)
+			if err != nil {
+				return err
+			}
+			return s.insert(ctx, "quarantined_records", quarantineColumns(rows))
 		},
 		func() error { return s.insert(ctx, "deliveries", deliveryColumns(b.Deliveries)) },
 	} {
