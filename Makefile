@@ -31,7 +31,7 @@ test: $(ENGINE) ## All tests: unit, stories, golden, fuzz seeds, end to end (wit
 .PHONY: test-kafka
 test-kafka: $(ENGINE) $(BROKER) ## The tests that need a real Apache Kafka; wants Maven and a JDK, 17 or later
 	TOLLSTREAM_REQUIRE_EMBEDDED=1 TOLLSTREAM_TEST_APACHE_KAFKA=$(CURDIR)/$(APACHE)/target \
-		go test -count=1 -p 1 -timeout 20m -run Apache ./$(APACHE) ./pipeline/kafkalog ./cmd/tollstream
+		go test -count=1 -p 1 -timeout 40m -run Apache ./$(APACHE) ./pipeline/kafkalog ./cmd/tollstream
 
 .PHONY: build
 build: $(PROGRAM) ## Build the one binary into build/

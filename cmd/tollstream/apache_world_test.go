@@ -159,7 +159,7 @@ func (w *apacheWorld) stream(t *testing.T, until billing.Instant) *stream {
 }
 
 // limit is generous: the machines that run these tests are small and shared.
-const limit = 3 * time.Minute
+const limit = 8 * time.Minute
 
 // wait waits until the last closing is done and ends the pipeline.
 func (s *stream) wait() {

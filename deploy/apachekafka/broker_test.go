@@ -13,7 +13,8 @@ import (
 func connect(t *testing.T, b *Broker, o ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.Plaintext()),
-		kgo.DefaultProduceTopic("calls"), kgo.ConsumeTopics("calls")}, o...)...)
+		kgo.DefaultProduceTopic("calls"), kgo.ConsumeTopics("calls"),
+		kgo.RequestTimeoutOverhead(time.Minute)}, o...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func createTopic(t *testing.T, c *kgo.Client) {
 	setting.Name, setting.Value = "message.timestamp.type", kmsg.StringPtr("LogAppendTime")
 	topic.Configs = append(topic.Configs, setting)
 	request := kmsg.NewPtrCreateTopicsRequest()
-	request.Topics, request.TimeoutMillis = append(request.Topics, topic), 10_000
+	request.Topics, request.TimeoutMillis = append(request.Topics, topic), 60_000
 	answer, err := request.RequestWith(t.Context(), c)
 	if err != nil || answer.Topics[0].ErrorCode != 0 {
 		t.Fatal(err, answer)
@@ -77,7 +78,7 @@ func TestApacheKeepsWhatItAcknowledged(t *testing.T) {
 		value string
 		day   int
 	}{{"at first", 1}, {"after a stop", 21}, {"after a kill", 21}}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for n := 0; n < len(want); {
 		fetches := c.PollFetches(ctx)

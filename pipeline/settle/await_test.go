@@ -13,12 +13,15 @@ import (
 )
 
 // TestPausesGrowAfterErrors: an error is tried again after pauses that double up to a bound, and
-// what is only waited for is looked at every Poll. A look that is answered begins anew.
+// what is only waited for is looked at every Poll. A look that is answered begins anew. That the
+// time of day jumps meanwhile does not matter.
 func TestPausesGrowAfterErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		day := 0
 		l := New(Options{Poll: time.Second, RetryMin: 2 * time.Second, RetryMax: 5 * time.Second,
-			Now: time.Now, Metrics: observe.NewMetrics(observe.Build{}, time.Now),
-			Logger: slog.New(slog.DiscardHandler)})
+			Now:     func() time.Time { day++; return time.Now().AddDate(0, 0, day) },
+			Metrics: observe.NewMetrics(observe.Build{}, time.Now),
+			Logger:  slog.New(slog.DiscardHandler)})
 		answers := []string{"error", "error", "error", "waits", "waits", "error", "done"}
 		var pauses []int
 		last := time.Now()

@@ -63,7 +63,7 @@ func Lead(ctx context.Context, group Group, topic string, o Options) error {
 
 // closeOn runs the loop, again after each halt unless the run is to end.
 func closeOn(ctx context.Context, o Options) error {
-	since := o.Now()
+	since := time.Now()
 	for {
 		err := New(o).Run(ctx)
 		if err == nil || !errors.Is(err, errHalt) || o.Until != 0 {
@@ -71,7 +71,7 @@ func closeOn(ctx context.Context, o Options) error {
 		}
 		o.Logger.Error("a closing is halted", "error", err)
 		o.Progress.Waits("halted: " + err.Error())
-		o.Metrics.SettleWaits("halted", o.Now().Sub(since))
+		o.Metrics.SettleWaits("halted", time.Since(since))
 		if !pause(ctx, haltedFor) {
 			return ctx.Err()
 		}

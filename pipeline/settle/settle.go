@@ -77,10 +77,11 @@ type Options struct {
 	Poll   time.Duration // how often the world is looked at while waiting
 	// RetryMin and RetryMax bound the pauses after errors, which double.
 	RetryMin, RetryMax time.Duration
-	Now                func() time.Time
-	Metrics            *observe.Metrics
-	Progress           *observe.Progress
-	Logger             *slog.Logger
+	// Now is the time of day; it may jump. How long something takes is not measured by it.
+	Now      func() time.Time
+	Metrics  *observe.Metrics
+	Progress *observe.Progress
+	Logger   *slog.Logger
 	// Lease, if not nil, is asked before what other processes can see whether this one is still
 	// the one that closes; see Lead.
 	Lease func() error
@@ -234,11 +235,11 @@ func (l *Loop) insist(ctx context.Context, what string, step func(context.Contex
 func (l *Loop) await(
 	ctx context.Context, what string, look func(context.Context) (waitsFor string, err error),
 ) error {
-	started := l.Now()
+	started := time.Now()
 	after := backoff.ExponentialBackOff{InitialInterval: l.RetryMin, Multiplier: 2,
 		MaxInterval: l.RetryMax}
 	for {
-		looked := l.Now()
+		looked := time.Now()
 		waitsFor, err := look(ctx)
 		wait := l.Poll
 		if err == nil && waitsFor == "" {
@@ -261,14 +262,14 @@ func (l *Loop) await(
 			l.Progress.IdleUntil(wake)
 		} else {
 			l.Progress.Waits(what + ": " + waitsFor)
-			l.Metrics.SettleWaits(what, l.Now().Sub(started))
+			l.Metrics.SettleWaits(what, time.Since(started))
 		}
 		if l.between != nil {
 			if err := l.between.step(ctx); err != nil {
 				l.Logger.Error("statuses are not said", "error", err)
 			}
 		}
-		if !pause(ctx, max(wait, l.Now().Sub(looked))) { // a costly look is not done all the time
+		if !pause(ctx, max(wait, time.Since(looked))) { // a costly look is not done all the time
 			return ctx.Err()
 		}
 	}
@@ -279,7 +280,7 @@ var errHalt = errors.New("closing halted")
 
 // close runs effects 3 to 7 of a closing whose barriers are decided and complete.
 func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement) error {
-	started := l.Now()
+	started := time.Now()
 	var events []stored.Event
 	if err := l.insist(ctx, "read account events", func(ctx context.Context) (err error) {
 		events, err = l.Store.AccountEvents(ctx, l.folded)
@@ -303,9 +304,9 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
 	l.history, l.undone = append(l.history, *s), nil
-	l.Metrics.ClosingDone(m.At.Time(), run.totals.Bills, l.Now().Sub(started))
+	l.Metrics.ClosingDone(m.At.Time(), run.totals.Bills, time.Since(started))
 	l.Logger.Info("closed", "day", m.Day.String(), "bills", run.totals.Bills,
-		"calls", run.totals.Calls, "seconds", l.Now().Sub(started).Seconds())
+		"calls", run.totals.Calls, "seconds", time.Since(started).Seconds())
 	if l.Closed != nil {
 		l.Closed(s)
 	}

@@ -54,13 +54,13 @@ func Run(ctx context.Context, o Options) error {
 	tick := time.NewTicker(o.Interval)
 	defer tick.Stop()
 	for {
-		started := o.Now()
+		started := time.Now()
 		if err := Sweep(ctx, o); err != nil && ctx.Err() == nil {
 			o.Progress.Waits("sweep: " + err.Error())
 			o.Logger.Error("usage sweep failed", "error", err)
 		} else if err == nil {
 			o.Progress.Moved()
-			o.Metrics.Swept(started, o.Now().Sub(started))
+			o.Metrics.Swept(started, time.Since(started))
 		}
 		select {
 		case <-tick.C:
@@ -70,7 +70,7 @@ func Run(ctx context.Context, o Options) error {
 			return nil
 		}
 		select { // while many closings are caught up on, one sweep serves several
-		case <-time.After(kickGap - o.Now().Sub(started)):
+		case <-time.After(kickGap - time.Since(started)):
 		case <-ctx.Done():
 			return nil
 		}
