@@ -155,7 +155,12 @@ func (d *demo) feed(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: d.cfg.Kafka.Brokers})
+	transport, err := d.cfg.Kafka.Transport()
+	if err != nil {
+		return err
+	}
+	p, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: d.cfg.Kafka.Brokers,
+		Transport: transport})
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ func startEmbedded(ctx context.Context, cfg *Config, cat *catalog.Catalog) (*ser
 	s.broker, err = embedded.StartBroker(embedded.BrokerOptions{
 		Listen: cfg.Embedded.KafkaListen, DataDir: filepath.Join(cfg.Embedded.DataDir, "kafka"),
 		Topics: embeddedTopics(&cfg.Kafka.Topics),
+		User:   cfg.Kafka.SASL.User, Password: string(cfg.Kafka.SASL.Password),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("embedded Kafka: %w", err)

@@ -47,6 +47,10 @@ func TestLargeRecordsHoldUpNothing(t *testing.T) {
 		t.Errorf("bills: %s", bills)
 	}
 	w.checkPublishedWithoutBytes(t, large)
+	status, got, stderr := w.command(t, "quarantine", "requeue", "--all")
+	if status != exitDone || !strings.HasPrefix(got, "requeued 0 records\nleft 3 records of more") {
+		t.Errorf("requeue: %d, %q, %q", status, got, stderr)
+	}
 }
 
 // checkPublishedWithoutBytes: the quarantine's topic has size and hash of what it has no room for.

@@ -17,6 +17,10 @@ import (
 	"tollstream/sinks/clickhouse"
 )
 
+// requeueBytesMax bounds a record that is sent again, with its key and headers: what a producer
+// sends and a broker takes unless told otherwise, less a little. A call has some hundred bytes.
+const requeueBytesMax = 900_000
+
 // requeueTogether is how many records are sent and marked at once. A crash repeats at most these.
 const requeueTogether = 500
 
@@ -115,6 +119,9 @@ func requeue(
 		})
 	}
 	waiting := found - len(records)
+	found = len(records)
+	records = slices.DeleteFunc(records, tooLarge)
+	large := found - len(records)
 	records, refused, err := withBytes(ctx, s, records)
 	if err != nil {
 		return err
@@ -133,11 +140,24 @@ func requeue(
 	if full {
 		fmt.Fprintf(w, "there may be more: --limit is %d\n", choice.filter.Limit)
 	}
+	if large > 0 {
+		fmt.Fprintf(w, "left %d records of more than %d bytes; the producer has to send smaller ones\n",
+			large, requeueBytesMax)
+	}
 	if refused > 0 {
 		return fmt.Errorf("%d records cannot be requeued: their bytes were redacted; the producer has "+
 			"to send them again, and the table redacted_records has their hashes", refused)
 	}
 	return nil
+}
+
+// tooLarge tells records that would hold up those that are sent together with them.
+func tooLarge(r stored.Quarantined) bool {
+	size := len(r.Key) + len(r.Value)
+	for name, value := range r.Headers { // their order does not matter
+		size += len(name) + len(value)
+	}
+	return size > requeueBytesMax
 }
 
 // withBytes leaves out records that were redacted, and counts them.

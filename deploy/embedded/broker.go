@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // brokerSetupMax bounds the creation of topics at start; it is local and takes milliseconds.
@@ -44,6 +45,9 @@ type BrokerOptions struct {
 	// SyncWrites has every produced batch reach the disk before it is acknowledged. Without it
 	// records survive kill -9 of the process but not a loss of power.
 	SyncWrites bool
+	// User and Password are what clients must present by SCRAM-SHA-256 or -512. Without a Password
+	// everyone on this machine is let in.
+	User, Password string
 	// Topics are created when missing. A topic that exists is kept as it is.
 	Topics []Topic
 }
@@ -80,7 +84,7 @@ func StartBroker(options BrokerOptions) (*Broker, error) {
 			"restore the folder, or choose an empty one", options.DataDir, err)
 	}
 	broker := &Broker{cluster: cluster, lock: lock, address: listener.Addr().String()}
-	if err := broker.createTopics(options.Topics); err != nil {
+	if err := broker.createTopics(options); err != nil {
 		return nil, errors.Join(err, broker.Close())
 	}
 	return broker, nil
@@ -105,6 +109,11 @@ func brokerConfig(options BrokerOptions, listener net.Listener) []kfake.Opt {
 		}),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
 	}
+	if options.Password != "" {
+		config = append(config, kfake.EnableSASL(),
+			kfake.Superuser("SCRAM-SHA-256", options.User, options.Password),
+			kfake.Superuser("SCRAM-SHA-512", options.User, options.Password))
+	}
 	if options.SyncWrites {
 		config = append(config, kfake.SyncWrites())
 	}
@@ -125,16 +134,22 @@ type hostPort string
 func (hostPort) Network() string  { return "tcp" }
 func (h hostPort) String() string { return string(h) }
 
-func (b *Broker) createTopics(topics []Topic) error {
+func (b *Broker) createTopics(options BrokerOptions) error {
+	topics := options.Topics
 	if len(topics) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), brokerSetupMax)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.address),
+	config := []kgo.Opt{kgo.SeedBrokers(b.address),
 		kgo.Dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, b.address) // not what is advertised
-		}))
+		})}
+	if options.Password != "" {
+		login := scram.Auth{User: options.User, Pass: options.Password}
+		config = append(config, kgo.SASL(login.AsSha256Mechanism()))
+	}
+	client, err := kgo.NewClient(config...)
 	if err != nil {
 		return fmt.Errorf("connect to the embedded Kafka: %w", err)
 	}
