@@ -118,6 +118,8 @@ type settlementAnswer struct {
 	Calls          uint64          `json:"calls"`
 	Barriers       json.RawMessage `json:"barriers"`
 	Books          json.RawMessage `json:"books"`
+	Gaps           json.RawMessage `json:"gaps"`
+	ClusterID      string          `json:"cluster_id"`
 }
 
 func (a *api) settlements(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +133,8 @@ func (a *api) settlements(w http.ResponseWriter, r *http.Request) {
 		out[i] = settlementAnswer{Closed: s.ClosedAt.String(), Day: s.Day.String(), State: s.State,
 			CatalogVersion: s.CatalogVersion, CatalogDigest: s.CatalogDigest,
 			RuleVersion: s.RuleVersion, Bills: s.Bills, Calls: s.Calls,
-			Barriers: json.RawMessage(s.Barriers), Books: json.RawMessage(s.Books)}
+			Barriers: json.RawMessage(s.Barriers), Books: json.RawMessage(s.Books),
+			Gaps: json.RawMessage(s.Gaps), ClusterID: s.ClusterID}
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	a.failed(w, r, json.NewEncoder(w).Encode(out))

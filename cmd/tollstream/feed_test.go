@@ -7,6 +7,7 @@ import (
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/stored"
 )
 
 // feed sends records of a story to the input topics, in the order and at the times that it gives,
@@ -18,6 +19,7 @@ type feed struct {
 	day      billing.Day // the story's day 0
 	records  []batch.Record
 	next     map[string]int64
+	epochs   map[string]stored.Epoch // of topics that were created again
 }
 
 func newFeed(t *testing.T, w *testWorld, day billing.Day) *feed {
@@ -27,7 +29,8 @@ func newFeed(t *testing.T, w *testWorld, day billing.Day) *feed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() }) //nolint:errcheck // everything was acknowledged by Produce
-	return &feed{t: t, w: w, producer: p, day: day, next: map[string]int64{}}
+	return &feed{t: t, w: w, producer: p, day: day, next: map[string]int64{},
+		epochs: map[string]stored.Epoch{}}
 }
 
 // at is an hour of a day of the story.
@@ -73,6 +76,9 @@ func (f *feed) send(arrives billing.Instant, kind batch.Kind, partition int, val
 		topic = f.w.cfg.Kafka.Topics.Calls[0]
 	}
 	at := billing.Arrival{Appended: arrives, Topic: topic, Partition: int32(partition)}
+	if e, again := f.epochs[topic]; again {
+		at.Topic = e.Log()
+	}
 	at.Offset = f.next[at.Log()]
 	f.next[at.Log()]++
 	f.records = append(f.records, batch.Record{Kind: kind, Value: []byte(value), Arrival: at})

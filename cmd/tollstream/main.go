@@ -94,6 +94,7 @@ func newRootCommand() *cobra.Command {
 		configured(newBillsCommand(configuredStore)),
 		configured(newSimulateCommand(configuredStore)),
 		configured(newQuarantineCommand(configuredStore)),
+		configured(newSettleCommand()),
 	)
 	markUsageErrors(root)
 	return root

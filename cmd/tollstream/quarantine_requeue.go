@@ -265,8 +265,9 @@ func requeued(records []stored.Quarantined) []stored.Requeued {
 // outgoing is a quarantined record as it is sent again: to its old partition, so that it keeps its
 // order among the records of its key even where topics have grown since.
 func outgoing(r *stored.Quarantined, at time.Time) kafkalog.Outgoing {
-	o := kafkalog.Outgoing{Topic: r.Arrival.Topic, Fixed: true, Partition: int(r.Arrival.Partition),
-		Value: r.Value, Time: at}
+	o := kafkalog.Outgoing{Topic: stored.TopicOf(r.Arrival.Topic), Fixed: true,
+		Partition: int(r.Arrival.Partition),
+		Value:     r.Value, Time: at}
 	if len(r.Key) > 0 { // the quarantine does not tell no key from an empty one
 		o.Key = r.Key
 	}
@@ -317,12 +318,13 @@ func (a *appendTimes) of(ctx context.Context, at billing.Arrival) (time.Time, er
 	if a.closed.After(last) {
 		last = a.closed
 	}
-	start, _, stable, err := a.log.Offsets(ctx, at.Topic, int(at.Partition))
+	topic := stored.TopicOf(at.Topic)
+	start, _, stable, err := a.log.Offsets(ctx, topic, int(at.Partition))
 	if err != nil {
 		return last, err
 	}
 	if stable > start {
-		got, err := a.log.Fetch(ctx, at.Topic, int(at.Partition), stable-1)
+		got, err := a.log.Fetch(ctx, topic, int(at.Partition), stable-1)
 		if err != nil {
 			return last, err
 		}

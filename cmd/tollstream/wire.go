@@ -207,15 +207,18 @@ func (s *system) outputTopics() []kafkalog.TopicSpec {
 
 func (s *system) simulated() bool { return s.cfg.Time.Mode == modeSimulated }
 
-// checkTopics refuses input topics on which lateness could not be decided or records could
-// vanish, and creates the output topics that are missing.
+// checkTopics refuses input topics on which lateness could not be decided or records could vanish,
+// and those that are other logs than before, and creates the output topics that are missing.
 func (s *system) checkTopics(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, topicsWait)
 	defer cancel()
 	if err := s.checkInputs(ctx); err != nil {
 		return err
 	}
-	return s.log.EnsureTopics(ctx, s.outputTopics())
+	if err := s.log.EnsureTopics(ctx, s.outputTopics()); err != nil {
+		return err
+	}
+	return s.knowLogs(ctx)
 }
 
 func (s *system) checkInputs(ctx context.Context) error {
@@ -265,7 +268,8 @@ func (s *system) ingest(ctx context.Context) error {
 	}
 	return ingest.New(ingest.Options{
 		Log: s.log, Group: group, Store: s.store, Quarantine: s.publisher,
-		Roster: s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
+		Settled: s.publisher,
+		Roster:  s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
 		RecordsMax: s.cfg.Ingest.BatchRecordsMax, BytesMax: int(s.cfg.Ingest.BatchBytesMax),
 		AgeMax: s.cfg.Ingest.BatchAgeMax, Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
 		Progress: progress, Logger: s.logger,

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,7 +22,12 @@ type builder struct {
 	events    *decode.Events
 	eventsLog string   // the topic of account events
 	dims      []string // names of the catalogue's dimensions
+	// logs names the log that each topic is; a topic that is not there is its first epoch.
+	logs map[string]string
 }
+
+// log is the name under which a topic's records are stored.
+func (b *builder) log(topic string) string { return cmp.Or(b.logs[topic], topic) }
 
 func newBuilder(cat *catalog.Catalog, eventsLog string) builder {
 	b := builder{calls: decode.NewCalls(cat), events: decode.NewEvents(cat), eventsLog: eventsLog}
@@ -66,7 +72,7 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 	}
 	for _, hole := range f.Compacted {
 		for offset := hole.From; offset < hole.To; offset++ {
-			at := billing.Arrival{Topic: f.Topic, Partition: int32(f.Partition), Offset: offset}
+			at := billing.Arrival{Topic: b.log(f.Topic), Partition: int32(f.Partition), Offset: offset}
 			out.Deliveries = append(out.Deliveries,
 				stored.Delivery{Arrival: at, Outcome: stored.DeliveredCompacted})
 		}
@@ -77,8 +83,8 @@ func (b *builder) addRecord(
 	out *stored.Batch, hash *stored.BillingHasher, f *kafkalog.Fetched, r *kafkalog.Record,
 ) {
 	at := billing.Arrival{
-		Appended: billing.InstantOf(r.AppendTime), Topic: f.Topic, Partition: int32(f.Partition),
-		Offset: r.Offset,
+		Appended: billing.InstantOf(r.AppendTime), Topic: b.log(f.Topic),
+		Partition: int32(f.Partition), Offset: r.Offset,
 	}
 	d := stored.Delivery{Arrival: at, Outcome: stored.DeliveredData}
 	switch {

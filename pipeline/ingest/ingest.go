@@ -37,6 +37,8 @@ import (
 type Log interface {
 	Offsets(ctx context.Context, topic string, partition int) (start, high, stable int64, err error)
 	FetchMany(ctx context.Context, at []kafkalog.Position) ([]kafkalog.Fetched, error)
+	// TopicID gives the ids of the cluster and of a topic.
+	TopicID(ctx context.Context, name string) (cluster, id string, err error)
 }
 
 // Group gives partitions to read, one generation after another, as kafkalog.Group.Run says.
@@ -57,12 +59,21 @@ type Quarantine interface {
 	PublishQuarantined(ctx context.Context, records []stored.Quarantined) error
 }
 
+// Settled tells what was settled once for everyone.
+type Settled interface {
+	// Gaps gives the gaps that were accepted: nothing in them is read or stored.
+	Gaps(ctx context.Context) ([]stored.Gap, error)
+	// Epochs gives which log each topic is.
+	Epochs(ctx context.Context) (stored.Epochs, error)
+}
+
 // Options connect the loop. All fields but Backoff are required.
 type Options struct {
 	Log        Log
 	Group      Group
 	Store      Store
 	Quarantine Quarantine
+	Settled    Settled
 	Roster     *roster.Roster
 	Catalog    *catalog.Catalog
 	Events     string        // the topic of account events
@@ -82,6 +93,9 @@ type Loop struct {
 	Options
 	builder   builder
 	refreshed time.Time // when the roster last read what other members stored
+	// As of the start of reading:
+	gaps   []stored.Gap   // accepted ones
+	epochs []stored.Epoch // of the topics that are read
 }
 
 // rosterAgeMax bounds how old the knowledge of accounts may be that another member ingested. Older
@@ -97,17 +111,16 @@ func New(o Options) *Loop {
 	return &Loop{Options: o, builder: newBuilder(o.Catalog, o.Events)}
 }
 
-// Run reads until the context ends. Its error is one that no retry can cure: a gap in the log or a
-// corrupt batch. A group that cannot be joined is joined again.
+// Run reads until the context ends. A group that cannot be joined is joined again. So is one whose
+// partitions cannot be read on: a batch is corrupt, the log ends below what was read, the topic is
+// another one. Readiness says so until a person has done something about it.
 func (l *Loop) Run(ctx context.Context) error {
 	for {
 		err := l.Group.Run(ctx, l.generation)
-		var gap *kafkalog.OffsetOutOfRange
-		var corrupt *kafkalog.CorruptBatch
-		if err == nil || ctx.Err() != nil || errors.As(err, &gap) || errors.As(err, &corrupt) {
+		if err == nil || ctx.Err() != nil {
 			return ignoreEnd(ctx, err)
 		}
-		l.Progress.Waits("consumer group: " + err.Error())
+		l.Progress.Waits("reading: " + err.Error())
 		l.Logger.Error("ingest joins again", "error", err)
 		select {
 		case <-time.After(rejoinWait):
@@ -174,16 +187,20 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 	for {
 		fetched, err := l.Log.FetchMany(ctx, at)
 		if err != nil {
-			return err
+			if err = l.goOnAbove(at, err); err != nil {
+				return err
+			}
+			continue
 		}
 		r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
 		for i := range fetched {
 			f := &fetched[i]
+			next := l.cutGap(f, at[i].Offset)
 			r.offsets += f.Next - at[i].Offset
 			r.bytes += f.Size()
-			at[i].Offset = f.Next
-			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.Next
-			l.Metrics.Lag(f.Topic, f.Partition, f.HighWatermark-f.Next)
+			at[i].Offset = next
+			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
+			l.Metrics.Lag(f.Topic, f.Partition, f.HighWatermark-next)
 		}
 		select {
 		case out <- r:
@@ -251,6 +268,9 @@ func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 
 // effects are the numbered steps of the package comment.
 func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) error {
+	if err := l.sameLogs(ctx); err != nil {
+		return err
+	}
 	batch, err := l.write(ctx, r.fetched) // 1, 2
 	if err != nil {
 		return err

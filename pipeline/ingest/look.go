@@ -24,7 +24,7 @@ func NewLooker(log Log, cat *catalog.Catalog, events string) *Looker {
 // Look says what stands at a place. Whether its account is known is not looked at.
 func (l *Looker) Look(ctx context.Context, at billing.Arrival) (stored.Delivery, error) {
 	fetched, err := l.log.FetchMany(ctx, []kafkalog.Position{
-		{Topic: at.Topic, Partition: int(at.Partition), Offset: at.Offset}})
+		{Topic: stored.TopicOf(at.Topic), Partition: int(at.Partition), Offset: at.Offset}})
 	if err != nil {
 		return stored.Delivery{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/stored"
 )
 
 // start gives the first positions: a little behind the commit, which costs nothing under set
@@ -14,40 +15,158 @@ import (
 func (l *Loop) start(
 	ctx context.Context, assigned []kafkalog.Assignment,
 ) ([]kafkalog.Position, error) {
+	if err := l.settled(ctx, assigned); err != nil {
+		return nil, err
+	}
 	positions := make([]kafkalog.Position, 0, len(assigned))
-	for _, a := range assigned {
-		first, missing, err := l.missing(ctx, a)
+	for i := range assigned {
+		a := &assigned[i]
+		first, missing, err := l.missing(ctx, *a)
 		if err != nil {
 			return nil, err
 		}
 		at := first
-		if a.Committed {
+		switch {
+		case a.Committed && a.Offset < first:
+			l.skipped(a.Topic, a.Partition, a.Offset, first)
+		case a.Committed:
 			at = max(first, min(missing, a.Offset-l.Rewind))
+		default:
+			at = missing
 		}
-		positions = append(positions,
-			kafkalog.Position{Topic: a.Topic, Partition: a.Partition, Offset: at})
+		positions = append(positions, kafkalog.Position{Topic: a.Topic, Partition: a.Partition,
+			Offset: l.beyondGap(a.Topic, a.Partition, at)})
 	}
 	return positions, nil
 }
 
+// settled reads which log each topic is, and which gaps were accepted. Offsets that were committed
+// of an earlier epoch are forgotten: they say nothing about this one.
+func (l *Loop) settled(ctx context.Context, assigned []kafkalog.Assignment) (err error) {
+	if l.gaps, err = l.Settled.Gaps(ctx); err != nil {
+		return err
+	}
+	all, err := l.Settled.Epochs(ctx)
+	if err != nil {
+		return err
+	}
+	l.epochs, l.builder.logs = nil, map[string]string{}
+	for i := range assigned {
+		a := &assigned[i]
+		epoch := all.Last(a.Topic)
+		if _, known := l.builder.logs[a.Topic]; !known {
+			l.epochs = append(l.epochs, epoch)
+			l.builder.logs[a.Topic] = epoch.Log()
+		}
+		if epoch.Number > 1 {
+			a.Committed = false
+		}
+	}
+	return l.sameLogs(ctx)
+}
+
+// sameLogs makes sure that topics are still the logs that they were. It is asked after records were
+// fetched and before they are stored, so that none of another log is taken for one of this.
+func (l *Loop) sameLogs(ctx context.Context) error {
+	for i := range l.epochs {
+		cluster, id, err := l.Log.TopicID(ctx, l.epochs[i].Topic)
+		if err == nil {
+			err = l.epochs[i].Check(cluster, id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goOnAbove moves the positions to which the log no longer reaches down to where it begins. What
+// lay between is lost; nothing is written about it here, so that no closing passes over it until a
+// person has accepted the gap (B21). Any other error comes back.
+func (l *Loop) goOnAbove(at []kafkalog.Position, err error) error {
+	faults := []error{err}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		faults = several.Unwrap()
+	}
+	for _, fault := range faults {
+		var gone *kafkalog.OffsetOutOfRange
+		if !errors.As(fault, &gone) || gone.Requested >= gone.LogStart {
+			return err
+		}
+		for i := range at {
+			if p := &at[i]; p.Topic == gone.Topic && p.Partition == gone.Partition {
+				l.skipped(p.Topic, p.Partition, p.Offset, gone.LogStart)
+				p.Offset = gone.LogStart
+			}
+		}
+	}
+	return nil
+}
+
+// skipped says that offsets [from, to) are lost.
+func (l *Loop) skipped(topic string, partition int, from, to int64) {
+	l.Metrics.Failed("read what the log no longer has")
+	l.Logger.Error("the log begins above what was read: records are lost, and closings wait until "+
+		"that is accepted with tollstream settle accept-gap", "topic", topic, "partition", partition,
+		"from", from, "to", to)
+}
+
+// beyondGap is where reading goes on at an offset: behind the accepted gap in which it lies.
+func (l *Loop) beyondGap(topic string, partition int, offset int64) int64 {
+	for _, g := range l.gaps {
+		if g.Topic == l.builder.log(topic) && int(g.Partition) == partition &&
+			g.From <= offset && offset < g.To {
+			return l.beyondGap(topic, partition, g.To)
+		}
+	}
+	return offset
+}
+
+// cutGap takes away what was fetched from the next accepted gap on. It gives where reading goes on.
+func (l *Loop) cutGap(f *kafkalog.Fetched, from int64) int64 {
+	for _, g := range l.gaps {
+		if g.Topic == l.builder.log(f.Topic) && int(g.Partition) == f.Partition && from < g.From {
+			f.CutAt(g.From)
+		}
+	}
+	return l.beyondGap(f.Topic, f.Partition, f.Next)
+}
+
 // missing gives where a partition's log begins, and the first offset below the commit that is not
-// stored.
+// stored. In a later epoch commits say nothing, and what is stored tells how far it was read.
 func (l *Loop) missing(
 	ctx context.Context, a kafkalog.Assignment,
 ) (first, missing int64, err error) {
-	first, _, _, err = l.Log.Offsets(ctx, a.Topic, a.Partition)
-	if err != nil || !a.Committed {
-		return first, first, err
+	first, end, _, err := l.Log.Offsets(ctx, a.Topic, a.Partition)
+	log := l.builder.log(a.Topic)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case a.Committed && a.Offset > end:
+		return 0, 0, &kafkalog.OffsetOutOfRange{Topic: a.Topic, Partition: a.Partition,
+			Requested: a.Offset, LogStart: first, HighWatermark: end}
+	case a.Committed:
+		end = a.Offset
+	case log == a.Topic:
+		return first, first, nil
 	}
-	if a.Offset < first {
-		return first, 0, &kafkalog.OffsetOutOfRange{Topic: a.Topic, Partition: a.Partition,
-			Requested: a.Offset, LogStart: first}
+	whole := []stored.Barrier{{Topic: log, Partition: int32(a.Partition), Low: first,
+		High: max(first, end)}}
+	missing = whole[0].High
+	for _, r := range stored.Without(whole, l.gaps) {
+		var at int64
+		err = l.retry(ctx, "look for records that are not stored", func() (err error) {
+			at, err = l.Store.FirstMissing(ctx, r.Topic, r.Partition, r.Low, r.High)
+			return err
+		})
+		if err != nil {
+			return first, missing, err
+		}
+		if at < r.High {
+			missing = min(missing, at)
+		}
 	}
-	err = l.retry(ctx, "look for records that are not stored", func() (err error) {
-		missing, err = l.Store.FirstMissing(ctx, a.Topic, int32(a.Partition), first, a.Offset)
-		return err
-	})
-	return first, missing, err
+	return first, missing, nil
 }
 
 // The database is asked every lookEvery whether it still has what was committed. A look that takes

@@ -16,6 +16,10 @@ func (l *Loop) Stretches(
 	ctx context.Context, list []stored.Barrier, read func(offsets int64),
 ) ([]stored.Requeued, error) {
 	var requeued []stored.Requeued
+	l.builder.logs = map[string]string{}
+	for _, b := range list {
+		l.builder.logs[stored.TopicOf(b.Topic)] = b.Topic
+	}
 	u := unreadOf(list)
 	for len(u.left) > 0 {
 		fetched, offsets, err := u.fetch(ctx, l.Log, int64(l.RecordsMax), l.BytesMax)
@@ -54,7 +58,7 @@ func (u *unread) heads() (heads []*stored.Barrier, at []kafkalog.Position) {
 	seen := map[kafkalog.TopicPartition]bool{}
 	for i := range u.left {
 		b := &u.left[i]
-		p := kafkalog.TopicPartition{Topic: b.Topic, Partition: int(b.Partition)}
+		p := kafkalog.TopicPartition{Topic: stored.TopicOf(b.Topic), Partition: int(b.Partition)}
 		if !seen[p] {
 			seen[p], heads = true, append(heads, b)
 			at = append(at, kafkalog.Position{Topic: p.Topic, Partition: p.Partition, Offset: b.Low})

@@ -24,6 +24,10 @@ type fakeLog struct {
 	headers  map[int64]string // requeued-from, by offset
 }
 
+func (l *fakeLog) TopicID(context.Context, string) (cluster, id string, err error) {
+	return "", "", nil
+}
+
 func (l *fakeLog) Offsets(context.Context, string, int) (start, high, stable int64, err error) {
 	return 0, 1 << 40, 1 << 40, nil
 }

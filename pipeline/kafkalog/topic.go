@@ -29,7 +29,9 @@ type TopicInfo struct {
 	Name string
 	// ID tells a topic from a later one of the same name, in hexadecimal digits. It is empty when
 	// the brokers do not tell (before Apache Kafka 3.1).
-	ID            string
+	ID string
+	// ClusterID is the one of Client.ClusterID.
+	ClusterID     string
 	Partitions    []int // in ascending order
 	TimestampType TimestampType
 	CleanupPolicy string // "delete", "compact" or "compact,delete"
@@ -41,14 +43,7 @@ type TopicInfo struct {
 
 // Topic asks the cluster, not a cache, what a topic is. An absent one is an *UnknownTopic.
 func (c *Client) Topic(ctx context.Context, name string) (TopicInfo, error) {
-	info := TopicInfo{Name: name}
-	err := c.retry(ctx, fmt.Sprintf("describe topic %q", name), name, func() error {
-		meta, err := c.metadata(ctx, name)
-		if err != nil {
-			return err
-		}
-		return info.fromMetadata(meta)
-	})
+	info, err := c.identify(ctx, name)
 	if err != nil {
 		return TopicInfo{}, err
 	}
@@ -59,6 +54,25 @@ func (c *Client) Topic(ctx context.Context, name string) (TopicInfo, error) {
 		return TopicInfo{}, err
 	}
 	return info, nil
+}
+
+// TopicID asks for the ids of Topic alone: of the cluster, and of the topic.
+func (c *Client) TopicID(ctx context.Context, name string) (cluster, id string, err error) {
+	info, err := c.identify(ctx, name)
+	return info.ClusterID, info.ID, err
+}
+
+// identify asks for what the cluster's metadata says of a topic.
+func (c *Client) identify(ctx context.Context, name string) (TopicInfo, error) {
+	info := TopicInfo{Name: name}
+	err := c.retry(ctx, fmt.Sprintf("describe topic %q", name), name, func() error {
+		meta, err := c.metadata(ctx, name)
+		if err != nil {
+			return err
+		}
+		return info.fromMetadata(meta)
+	})
+	return info, err
 }
 
 // ClusterID is the id that the brokers agreed on when the cluster was first formatted.
@@ -73,6 +87,7 @@ func (c *Client) ClusterID(ctx context.Context) (string, error) {
 }
 
 func (t *TopicInfo) fromMetadata(m metadataResponse) error {
+	t.ClusterID = m.clusterID
 	for _, topic := range m.topics {
 		if topic.name != t.Name {
 			continue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,7 +158,11 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 }
 
 // fakeSettled and fakeStore say which closings are recorded, and which are done.
-type fakeSettled struct{ recorded []stored.Settlement }
+type fakeSettled struct {
+	recorded []stored.Settlement
+	gaps     []stored.Gap
+	epochs   stored.Epochs
+}
 
 func (f fakeSettled) Settlements(context.Context) (map[billing.Day]*stored.Settlement, error) {
 	all := map[billing.Day]*stored.Settlement{}
@@ -167,7 +172,9 @@ func (f fakeSettled) Settlements(context.Context) (map[billing.Day]*stored.Settl
 	return all, nil
 }
 
-func (f fakeSettled) Gaps(context.Context) ([]stored.Gap, error) { return nil, nil }
+func (f fakeSettled) Gaps(context.Context) ([]stored.Gap, error) { return f.gaps, nil }
+
+func (f fakeSettled) Epochs(context.Context) (stored.Epochs, error) { return f.epochs, nil }
 
 func (f fakeSettled) CatalogFile(context.Context, string) ([]byte, error) { return nil, nil }
 
@@ -184,7 +191,7 @@ func (f fakeStore) ClosedSettlements(context.Context) ([]stored.Settlement, erro
 func TestNew(t *testing.T) {
 	plan := func(recorded, done []stored.Settlement) (*Plan, error) {
 		return New(t.Context(), Options{Log: fakeLog{"events": {"a", "b", "c", "d"}}, Events: "events",
-			Settled: fakeSettled{recorded}, Store: fakeStore{done: done}})
+			Settled: fakeSettled{recorded: recorded}, Store: fakeStore{done: done}})
 	}
 	recorded := closings()
 	for i := range recorded { // each sees one record, and one is beyond them
@@ -207,5 +214,50 @@ func TestNew(t *testing.T) {
 		if _, err = plan(recorded, done); err == nil {
 			t.Error("the database is of another deployment")
 		}
+	}
+}
+
+// readRanges keeps which stretches are read.
+type readRanges struct{ list *[]stored.Barrier }
+
+func (r readRanges) Stretches(
+	_ context.Context, list []stored.Barrier, _ func(int64),
+) ([]stored.Requeued, error) {
+	*r.list = append(*r.list, list...)
+	return nil, nil
+}
+
+// TestGapsAreReadOver: what was accepted as lost is not read, even if the log has it again.
+func TestGapsAreReadOver(t *testing.T) {
+	var read []stored.Barrier
+	p, err := New(t.Context(), Options{Log: fakeLog{"events": {}}, Events: "events",
+		Store: fakeStore{}, Settled: fakeSettled{recorded: closings()[:1],
+			gaps: []stored.Gap{{Topic: "calls", Partition: 1, From: 3, To: 5}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run{Plan: p, result: &Result{}, reader: readRanges{&read}}
+	list := []stored.Barrier{{Topic: "calls", Partition: 1, Low: 2, High: 9},
+		{Topic: "events", High: 1}}
+	if _, err := r.stretches(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	want := []stored.Barrier{{Topic: "events", High: 1},
+		{Topic: "calls", Partition: 1, Low: 2, High: 3},
+		{Topic: "calls", Partition: 1, Low: 5, High: 9}}
+	if !slices.Equal(read, want) {
+		t.Errorf("read %+v, want %+v", read, want)
+	}
+}
+
+// TestEpochsThatAreOver cannot be read again.
+func TestEpochsThatAreOver(t *testing.T) {
+	recorded := closings()[:1]
+	recorded[0].Barriers = []stored.Barrier{{Topic: "events", High: 1}}
+	_, err := New(t.Context(), Options{Log: fakeLog{"events": {}}, Events: "events",
+		Store: fakeStore{}, Settled: fakeSettled{recorded: recorded, epochs: stored.Epochs{"events": {
+			{Topic: "events", Number: 1}, {Topic: "events", Number: 2, Reason: "made again"}}}}})
+	if err == nil || !strings.Contains(err.Error(), "epoch 2 (made again") {
+		t.Errorf("%v", err)
 	}
 }

@@ -63,6 +63,9 @@ func (p *publisher) CatalogFile(ctx context.Context, digest string) ([]byte, err
 // Gaps gives what the settlements topic keeps.
 func (p *publisher) Gaps(context.Context) ([]stored.Gap, error) { return p.run.gaps, nil }
 
+// Epochs gives what the settlements topic keeps.
+func (p *publisher) Epochs(context.Context) (stored.Epochs, error) { return p.run.epochs, nil }
+
 // PublishBills compares.
 func (p *publisher) PublishBills(ctx context.Context, bills []*billing.Bill) error {
 	return p.run.compareBills(ctx, bills, p.absent)

@@ -44,6 +44,7 @@ type Settled interface {
 	Settlements(ctx context.Context) (map[billing.Day]*stored.Settlement, error)
 	CatalogFile(ctx context.Context, digest string) ([]byte, error)
 	Gaps(ctx context.Context) ([]stored.Gap, error)
+	Epochs(ctx context.Context) (stored.Epochs, error)
 }
 
 // Store is the database that is made.
@@ -86,6 +87,7 @@ type Plan struct {
 	Options
 	recorded []stored.Settlement // in order
 	gaps     []stored.Gap        // accepted ones: they are passed over as they were the first time
+	epochs   stored.Epochs       // which log each topic is
 	done     int                 // how many of them the database has
 	tail     []stored.Barrier    // beyond the last barriers
 	Offsets  int64               // to be read
@@ -115,6 +117,9 @@ func New(ctx context.Context, o Options) (*Plan, error) {
 	if p.gaps, err = o.Settled.Gaps(ctx); err != nil {
 		return nil, err
 	}
+	if p.epochs, err = o.Settled.Epochs(ctx); err != nil {
+		return nil, err
+	}
 	for _, s := range all { // sorted below
 		p.recorded = append(p.recorded, *s)
 	}
@@ -133,12 +138,15 @@ func New(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.checkDone(done); err != nil {
 		return nil, err
 	}
+	if err := p.checkLogs(); err != nil {
+		return nil, err
+	}
 	if p.tail, err = p.beyond(ctx); err != nil {
 		return nil, err
 	}
-	p.Offsets = offsetsOf(settle.Without(p.tail, p.gaps))
+	p.Offsets = offsetsOf(stored.Without(p.tail, p.gaps))
 	for i := p.done; i < len(p.recorded); i++ {
-		p.Offsets += offsetsOf(settle.Without(p.recorded[i].Barriers, p.gaps))
+		p.Offsets += offsetsOf(stored.Without(p.recorded[i].Barriers, p.gaps))
 	}
 	return p, nil
 }
@@ -165,6 +173,22 @@ func (p *Plan) checkDone(done []stored.Settlement) error {
 	return nil
 }
 
+// checkLogs refuses what cannot be read again: records of an epoch that is over.
+func (p *Plan) checkLogs() error {
+	for i := p.done; i < len(p.recorded); i++ {
+		for _, b := range p.recorded[i].Barriers {
+			epoch := p.epochs.Last(stored.TopicOf(b.Topic))
+			if b.Low < b.High && b.Topic != epoch.Log() {
+				return fmt.Errorf("the closing of %s saw records of %s/%d, and the topic is in epoch %d "+
+					"(%s, said %s): they are not on the cluster any more; restore the database from a "+
+					"backup of after that", p.recorded[i].Day, b.Topic, b.Partition, epoch.Number,
+					epoch.Reason, epoch.By)
+			}
+		}
+	}
+	return nil
+}
+
 // beyond are the stretches from the last barriers to the ends of the logs, as they are now.
 func (p *Plan) beyond(ctx context.Context) ([]stored.Barrier, error) {
 	var last []stored.Barrier
@@ -177,8 +201,12 @@ func (p *Plan) beyond(ctx context.Context) ([]stored.Barrier, error) {
 		if err != nil {
 			return nil, err
 		}
+		epoch := p.epochs.Last(topic)
+		if err := epoch.Check(info.ClusterID, info.ID); err != nil {
+			return nil, err
+		}
 		for _, partition := range info.Partitions {
-			b := stored.Barrier{Topic: topic, Partition: int32(partition)}
+			b := stored.Barrier{Topic: epoch.Log(), Partition: int32(partition)}
 			if b.Low, _, b.High, err = p.Log.Offsets(ctx, topic, partition); err != nil {
 				return nil, err
 			}
@@ -311,8 +339,8 @@ func (r *run) stretches(
 	ctx context.Context, list []stored.Barrier,
 ) ([]stored.Requeued, error) {
 	var events, calls []stored.Barrier
-	for _, b := range settle.Without(list, r.gaps) {
-		if b.Topic == r.Events {
+	for _, b := range stored.Without(list, r.gaps) {
+		if stored.TopicOf(b.Topic) == r.Events {
 			events = append(events, b)
 		} else {
 			calls = append(calls, b)

@@ -3,6 +3,8 @@ package settle
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -28,7 +30,11 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 			decided = first
 			return "", nil
 		}
-		barriers, waitsFor, err := l.barriers(ctx, m)
+		if l.Now().Before(l.notDueBefore) {
+			return l.idle(ctx, m)
+		}
+		l.lost = ""
+		cluster, barriers, waitsFor, err := l.barriers(ctx, m)
 		if err != nil || waitsFor != "" {
 			return waitsFor, err
 		}
@@ -38,7 +44,7 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 		decided, err = l.Publisher.Decide(ctx, &stored.Settlement{
 			Day: m.Day, ClosedAt: m.At, CatalogDigest: l.Catalog.Digest,
 			CatalogVersion: l.Catalog.Version, RuleVersion: l.Catalog.Settings.RuleVersion,
-			Barriers: barriers,
+			ClusterID: cluster, Barriers: barriers,
 		})
 		return "", err
 	})
@@ -54,69 +60,117 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 }
 
 // barriers finds, per partition, the first offset appended at or after the close time, else the
-// end of the log, which counts only once no earlier record can still come.
+// end of the log, which counts only once no earlier record can still come. A topic that is another
+// log than before is refused.
 func (l *Loop) barriers(
 	ctx context.Context, m closing.Moment,
-) ([]stored.Barrier, string, error) {
-	if l.Now().Before(l.notDueBefore) {
-		return nil, m.Day.String() + " is due at " + m.At.In(l.Catalog.Settings.Zone), nil
+) (cluster string, all []stored.Barrier, waitsFor string, err error) {
+	if l.epochs, err = l.Publisher.Epochs(ctx); err != nil {
+		return "", nil, "", err
 	}
-	var all []stored.Barrier
 	for _, topic := range append([]string{l.Events}, l.Calls...) {
 		info, err := l.Log.Topic(ctx, topic)
 		if err != nil {
-			return nil, "", err
+			return "", nil, "", err
 		}
+		epoch := l.epochs.Last(topic)
+		if err := epoch.Check(info.ClusterID, info.ID); err != nil {
+			return "", nil, "", err
+		}
+		cluster = info.ClusterID
 		for _, p := range info.Partitions {
-			b, waitsFor, err := l.barrier(ctx, topic, p, m)
-			if err != nil || waitsFor != "" {
-				return nil, waitsFor, err
+			b := stored.Barrier{Topic: epoch.Log(), Partition: int32(p), TopicID: info.ID}
+			if waitsFor, err := l.barrier(ctx, &b, m); err != nil || waitsFor != "" {
+				return "", nil, waitsFor, err
 			}
 			all = append(all, b)
 		}
 	}
-	return all, "", nil
+	old, err := l.endedLogs(ctx, all, m)
+	return cluster, append(all, old...), "", err
 }
 
+// barrier sets Low and High of a partition.
 func (l *Loop) barrier(
-	ctx context.Context, topic string, partition int, m closing.Moment,
-) (stored.Barrier, string, error) {
-	b := stored.Barrier{Topic: topic, Partition: int32(partition)}
+	ctx context.Context, b *stored.Barrier, m closing.Moment,
+) (waitsFor string, err error) {
+	topic, partition := stored.TopicOf(b.Topic), int(b.Partition)
 	start, high, stable, err := l.Log.Offsets(ctx, topic, partition)
 	if err != nil {
-		return b, "", err
+		return "", err
 	}
 	at, found, err := l.Log.OffsetAt(ctx, topic, partition, m.At.Time())
 	if err != nil {
-		return b, "", err
+		return "", err
 	}
 	switch {
 	case found:
 		b.High = at
 	case l.Simulated && m.At > l.Until:
-		return b, fmt.Sprintf("no record of that time in %s/%d yet", topic, partition), nil
+		return fmt.Sprintf("no record of that time in %s/%d yet", topic, partition), nil
 	default:
 		b.High = high
 	}
-	b.Low = l.lastBarrier(topic, int32(partition), start)
+	if b.Low, err = l.low(ctx, b, start); err != nil {
+		return "", err
+	}
+	if high < b.Low {
+		return fmt.Sprintf("the log of %s/%d ends at %d, and closings have seen it up to %d: it was "+
+			"cut short; if that is to stay, run tollstream settle new-epoch --topic %s", topic,
+			partition, high, b.Low, topic), nil
+	}
 	b.High = max(b.High, b.Low)
 	if stable < b.High {
-		return b, fmt.Sprintf("a transaction is open in %s/%d at offset %d, below the barrier %d",
+		return fmt.Sprintf("a transaction is open in %s/%d at offset %d, below the barrier %d",
 			topic, partition, stable, b.High), nil
 	}
-	return b, "", nil
+	return "", nil
 }
 
-// lastBarrier is where the closing before ended, or where the log begins.
-func (l *Loop) lastBarrier(topic string, partition int32, start int64) int64 {
+// endOfTime is later than everything that is appended.
+const endOfTime = billing.Instant(math.MaxInt64)
+
+// low is where the closing before ended. The first closing begins where the log does, or with the
+// first record that was read before the log came to begin above it.
+func (l *Loop) low(ctx context.Context, b *stored.Barrier, start int64) (int64, error) {
 	if n := len(l.history); n > 0 {
-		for _, b := range l.history[n-1].Barriers {
-			if b.Topic == topic && b.Partition == partition {
-				return b.High
-			}
+		if _, high, known := rangeOf(&l.history[n-1], b); known {
+			return high, nil
 		}
 	}
-	return start
+	if start == 0 {
+		return 0, nil
+	}
+	run, err := l.Store.Run(ctx, b.Topic, b.Partition, 0, endOfTime)
+	if err != nil || run.Low == run.High {
+		return start, err
+	}
+	return min(start, run.Low), nil
+}
+
+// endedLogs carries on the logs of the closing before that are not read any more: earlier epochs,
+// and topics that were taken out of the settings. Their calls may still wait for a closing, and
+// what was read of them since counts.
+func (l *Loop) endedLogs(
+	ctx context.Context, current []stored.Barrier, m closing.Moment,
+) (ended []stored.Barrier, err error) {
+	if len(l.history) == 0 {
+		return nil, nil
+	}
+	for _, b := range l.history[len(l.history)-1].Barriers {
+		if slices.ContainsFunc(current, func(c stored.Barrier) bool {
+			return c.Topic == b.Topic && c.Partition == b.Partition
+		}) {
+			continue
+		}
+		run, err := l.Store.Run(ctx, b.Topic, b.Partition, b.High, m.At)
+		if err != nil {
+			return nil, err
+		}
+		b.Low, b.High = b.High, max(b.High, run.High)
+		ended = append(ended, b)
+	}
+	return ended, nil
 }
 
 // missedBy is the last closing whose barrier an event lies beyond (B25). Before the first closing

@@ -117,37 +117,3 @@ func (m *Missing) String() string {
 	}
 	return fmt.Sprintf("%s/%d %s (%s, no row in %s)", m.Topic, m.Partition, at, m.Kind, m.Table)
 }
-
-// Without cuts accepted gaps out of ranges of offsets.
-func Without(ranges []stored.Barrier, gaps []stored.Gap) []stored.Barrier {
-	out := ranges
-	for _, g := range gaps {
-		var rest []stored.Barrier
-		for _, r := range out {
-			if r.Topic != g.Topic || r.Partition != g.Partition || g.To <= r.Low || r.High <= g.From {
-				rest = append(rest, r)
-				continue
-			}
-			before, after := r, r
-			if before.High = g.From; before.Low < before.High {
-				rest = append(rest, before)
-			}
-			if after.Low = g.To; after.Low < after.High {
-				rest = append(rest, after)
-			}
-		}
-		out = rest
-	}
-	return out
-}
-
-// LostIn counts the offsets of a range that lie in accepted gaps, of which no two overlap.
-func LostIn(r stored.Barrier, gaps []stored.Gap) int64 {
-	n := int64(0)
-	for _, g := range gaps {
-		if g.Topic == r.Topic && g.Partition == r.Partition {
-			n += max(0, min(g.To, r.High)-max(g.From, r.Low))
-		}
-	}
-	return n
-}

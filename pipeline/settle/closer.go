@@ -85,7 +85,7 @@ func (c *closer) run(ctx context.Context) (waitsFor string, err error) {
 	c.loop.Metrics.Duplicates(duplicates, c.conflicts)
 	c.settlement.Gaps = slices.DeleteFunc(slices.Clone(w.Gaps), func(g stored.Gap) bool {
 		return !slices.ContainsFunc(c.settlement.Barriers, func(b stored.Barrier) bool {
-			return LostIn(b, []stored.Gap{g}) > 0
+			return stored.LostIn(b, []stored.Gap{g}) > 0
 		})
 	})
 	return "", c.loop.Store.WriteSettlement(ctx, c.settlement, books) // 7

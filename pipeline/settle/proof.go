@@ -1,6 +1,7 @@
 package settle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/closing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
 )
@@ -38,7 +40,7 @@ func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, erro
 	if err != nil {
 		return "", err
 	}
-	missing, err := l.Store.Missing(ctx, Without(l.provable(s), gaps))
+	missing, err := l.Store.Missing(ctx, stored.Without(l.provable(s), gaps))
 	if err != nil {
 		return "", err
 	}
@@ -59,13 +61,18 @@ func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, erro
 
 // name finds out what the first unknown records are, and which of them the log no longer has.
 func (l *Loop) name(ctx context.Context, missing []Missing) ([]Missing, error) {
+	epochs, err := l.Publisher.Epochs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.epochs = epochs
 	var named []Missing
 	for _, m := range missing {
 		if m.Kind != KindUnknown {
 			named = append(named, m)
 			continue
 		}
-		start, _, _, err := l.Log.Offsets(ctx, stored.TopicOf(m.Topic), int(m.Partition))
+		start, err := l.logStart(ctx, &m)
 		if err != nil {
 			return nil, err
 		}
@@ -94,6 +101,76 @@ func (l *Loop) name(ctx context.Context, missing []Missing) ([]Missing, error) {
 	return named, nil
 }
 
+// logStart is where the log of what is missing begins now. An epoch that is over has nothing left.
+func (l *Loop) logStart(ctx context.Context, m *Missing) (int64, error) {
+	epoch := l.epochs.Last(stored.TopicOf(m.Topic))
+	if epoch.Log() != m.Topic {
+		return m.To, nil
+	}
+	start, _, _, err := l.Log.Offsets(ctx, epoch.Topic, int(m.Partition))
+	return start, err
+}
+
+// lostEvery is how often it is looked, while no closing is due, whether records are lost already.
+const lostEvery = 10 * time.Second
+
+// idle says when the closing is due, or what is lost already and will hold it up.
+func (l *Loop) idle(ctx context.Context, m closing.Moment) (string, error) {
+	due := m.Day.String() + " is due at " + m.At.In(l.Catalog.Settings.Zone)
+	if l.Now().Sub(l.lookedLost) < lostEvery {
+		return cmp.Or(l.lost, due), nil
+	}
+	l.lookedLost = l.Now()
+	ranges, err := l.gone(ctx)
+	if err != nil {
+		return "", err
+	}
+	gaps, err := l.Publisher.Gaps(ctx)
+	if err != nil {
+		return "", err
+	}
+	var missing []Missing
+	if ranges = stored.Without(ranges, gaps); len(ranges) > 0 {
+		if missing, err = l.Store.Missing(ctx, ranges); err != nil {
+			return "", err
+		}
+	}
+	for i := range missing {
+		missing[i].Kind = KindLost
+	}
+	l.Metrics.Missing(observed(missing))
+	l.lost = describe(missing)
+	return cmp.Or(l.lost, due), nil
+}
+
+// gone are the offsets that no closing has seen and that lie below where their logs begin now.
+func (l *Loop) gone(ctx context.Context) (ranges []stored.Barrier, err error) {
+	if l.epochs, err = l.Publisher.Epochs(ctx); err != nil {
+		return nil, err
+	}
+	for _, topic := range append([]string{l.Events}, l.Calls...) {
+		epoch := l.epochs.Last(topic)
+		info, err := l.Log.Topic(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range info.Partitions {
+			start, _, _, err := l.Log.Offsets(ctx, topic, p)
+			if err != nil {
+				return nil, err
+			}
+			b := stored.Barrier{Topic: epoch.Log(), Partition: int32(p), High: start}
+			if b.Low, err = l.low(ctx, &b, start); err != nil {
+				return nil, err
+			}
+			if b.Low < b.High {
+				ranges = append(ranges, b)
+			}
+		}
+	}
+	return ranges, nil
+}
+
 // describe names what is missing: the first records each, and how many there are.
 func describe(missing []Missing) string {
 	if len(missing) == 0 {
@@ -109,6 +186,9 @@ func describe(missing []Missing) string {
 	more := ""
 	if len(missing) > namedMax {
 		more = ", and more"
+	}
+	if slices.ContainsFunc(missing, func(m Missing) bool { return m.Kind == KindLost }) {
+		more += "; the log does not have what is lost any more: tollstream settle accept-gap"
 	}
 	return fmt.Sprintf("%d records are not stored: %s%s", records, strings.Join(names, ", "), more)
 }

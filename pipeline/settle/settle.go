@@ -51,8 +51,9 @@ type Publisher interface {
 	// KeepCatalog appends a catalogue's file to the settlements, unless it is there.
 	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
 	Files // that are kept there
-	// Gaps gives the gaps that were accepted so far (B21).
+	// Gaps gives the gaps that were accepted so far, and Epochs which log each topic is (B21).
 	Gaps(ctx context.Context) ([]stored.Gap, error)
+	Epochs(ctx context.Context) (stored.Epochs, error)
 	PublishBills(ctx context.Context, bills []*billing.Bill) error
 	PublishStatus(ctx context.Context, list []billing.StatusChange) error
 }
@@ -101,10 +102,14 @@ type Loop struct {
 	history  []stored.Settlement // closings done, in order
 	folded   roster.Position     // where the account events go on that are not folded yet
 	gaps     []stored.Gap        // accepted ones, as of the last look
+	epochs   stored.Epochs       // of topics, as of the last look
 	missing  []Missing           // as of the last look
 	named    []Missing           // the same, once each was looked at; nil before
-	// notDueBefore is when the next closing is due; until then waiting for it is no trouble.
+	// notDueBefore is when the next closing is due; until then waiting for it is no trouble, unless
+	// records are lost already.
 	notDueBefore time.Time
+	lost         string    // what is, as of the last look
+	lookedLost   time.Time // when that was
 	// undone are the decisions that a closing under way has folded.
 	undone  []accounts.Decision
 	between *watch // what is said of statuses meanwhile; nil until the history is read, or if Silent
@@ -258,7 +263,7 @@ func (l *Loop) await(
 		} else {
 			after.Reset()
 		}
-		if wake := l.notDueBefore; err == nil && wake.After(l.Now()) {
+		if wake := l.notDueBefore; err == nil && l.lost == "" && wake.After(l.Now()) {
 			l.Progress.IdleUntil(wake)
 		} else {
 			l.Progress.Waits(what + ": " + waitsFor)

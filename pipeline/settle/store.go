@@ -28,6 +28,10 @@ type Store interface {
 	// entries: offsets of which nothing is known, and records that were delivered and of
 	// which a row has gone since.
 	Missing(ctx context.Context, ranges []stored.Barrier) ([]Missing, error)
+	// Run gives the offsets of a partition, from one on, that are stored and were appended before a
+	// time: from the first to behind the last. Low is High where there are none.
+	Run(ctx context.Context, topic string, partition int32, from int64, before billing.Instant) (
+		stored.Barrier, error)
 	// Kinds tells what delivered records are, or would be, in the books.
 	Kinds(ctx context.Context, list []stored.Delivery) ([]Kind, error)
 	AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error)

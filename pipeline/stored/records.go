@@ -74,6 +74,31 @@ func (e *Epoch) Log() string {
 	return e.Topic + epochMark + strconv.Itoa(e.Number)
 }
 
+// Check tells whether the log that a cluster has under the topic's name is still this one. An id
+// that is not told is not compared.
+func (e *Epoch) Check(clusterID, topicID string) error {
+	sameCluster := e.ClusterID == clusterID || e.ClusterID == "" || clusterID == ""
+	sameTopic := e.TopicID == topicID || e.TopicID == "" || topicID == ""
+	if sameCluster && sameTopic {
+		return nil
+	}
+	return &OtherLog{Was: *e, ClusterID: clusterID, TopicID: topicID}
+}
+
+// OtherLog says that a topic is not the log any more that was read so far.
+type OtherLog struct {
+	Was                Epoch
+	ClusterID, TopicID string // what it is now
+}
+
+func (e *OtherLog) Error() string {
+	return fmt.Sprintf("topic %s is another log than before: it has id %s on cluster %q, and what "+
+		"was read so far, epoch %d, id %s on cluster %q; connect to that cluster, or, if the topic "+
+		"was created again on purpose, run tollstream settle new-epoch --topic %s --reason WHY --by "+
+		"NAME", e.Was.Topic, e.TopicID, e.ClusterID, e.Was.Number, e.Was.TopicID, e.Was.ClusterID,
+		e.Was.Topic)
+}
+
 // TopicOf is Kafka's name of the topic that a log is an epoch of.
 func TopicOf(log string) string {
 	topic, _, _ := strings.Cut(log, epochMark)
@@ -94,6 +119,40 @@ func AddGap(list []Gap, g Gap) []Gap {
 func (g Gap) Overlaps(other Gap) bool {
 	return g.Topic == other.Topic && g.Partition == other.Partition &&
 		g.From < other.To && other.From < g.To
+}
+
+// Without cuts accepted gaps out of ranges of offsets.
+func Without(ranges []Barrier, gaps []Gap) []Barrier {
+	out := ranges
+	for _, g := range gaps {
+		var rest []Barrier
+		for _, r := range out {
+			if r.Topic != g.Topic || r.Partition != g.Partition || g.To <= r.Low || r.High <= g.From {
+				rest = append(rest, r)
+				continue
+			}
+			before, after := r, r
+			if before.High = g.From; before.Low < before.High {
+				rest = append(rest, before)
+			}
+			if after.Low = g.To; after.Low < after.High {
+				rest = append(rest, after)
+			}
+		}
+		out = rest
+	}
+	return out
+}
+
+// LostIn counts the offsets of a range that lie in accepted gaps, of which no two overlap.
+func LostIn(r Barrier, gaps []Gap) int64 {
+	n := int64(0)
+	for _, g := range gaps {
+		if g.Topic == r.Topic && g.Partition == r.Partition {
+			n += max(0, min(g.To, r.High)-max(g.From, r.Low))
+		}
+	}
+	return n
 }
 
 // Epochs are those of each topic, in the order of their numbers.

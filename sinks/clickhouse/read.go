@@ -212,7 +212,8 @@ type Settlement struct {
 	State                         string // decided or closed
 	CatalogDigest, CatalogVersion string
 	RuleVersion                   int
-	Barriers, Books               string // JSON
+	Barriers, Books, Gaps         string // JSON
+	ClusterID                     string
 	Bills, Calls                  uint64
 	FinishedAt                    time.Time
 }
@@ -221,7 +222,7 @@ type Settlement struct {
 func (s *Store) Settlements(ctx context.Context) ([]Settlement, error) {
 	var out []Settlement
 	sql := fmt.Sprintf("SELECT closed_at, toString(day), state, catalog_digest, catalog_version, "+
-		"rule_version, barriers, books, bills, calls, finished_at FROM settlements "+
+		"rule_version, barriers, books, gaps, cluster_id, bills, calls, finished_at FROM settlements "+
 		"ORDER BY closed_at LIMIT %d", rowsReadMax)
 	err := s.each(ctx, "read the settlements", sql, nil, func(rows driverRows) error {
 		var r Settlement
@@ -229,7 +230,7 @@ func (s *Store) Settlements(ctx context.Context) ([]Settlement, error) {
 		var day string
 		var version uint32
 		err := rows.Scan(&closed, &day, &r.State, &r.CatalogDigest, &r.CatalogVersion, &version,
-			&r.Barriers, &r.Books, &r.Bills, &r.Calls, &r.FinishedAt)
+			&r.Barriers, &r.Books, &r.Gaps, &r.ClusterID, &r.Bills, &r.Calls, &r.FinishedAt)
 		if err != nil {
 			return err
 		}

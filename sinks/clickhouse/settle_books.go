@@ -182,7 +182,7 @@ const (
 func (s *Store) books(
 	ctx context.Context, ranges []stored.Barrier, gaps []stored.Gap, at billing.Instant,
 ) ([]settle.PartitionBooks, error) {
-	read := settle.Without(ranges, gaps)
+	read := stored.Without(ranges, gaps)
 	spans, err := s.spans(ctx, read)
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (s *Store) books(
 	byLog := map[string]*settle.PartitionBooks{}
 	out := make([]settle.PartitionBooks, len(ranges))
 	for i, r := range ranges {
-		out[i] = settle.PartitionBooks{Barrier: r, Lost: settle.LostIn(r, gaps)}
+		out[i] = settle.PartitionBooks{Barrier: r, Lost: stored.LostIn(r, gaps)}
 		byLog[logOf(r)] = &out[i]
 	}
 	for _, p := range proofs(read, whole(spans)) {
