@@ -154,7 +154,7 @@ func TestSecretsOfARunningPipeline(t *testing.T) {
 	out.visit("http://" + s.server.Addr())
 	w.servers.clickhouse.Kill()
 	w.send(t, w.cfg.Kafka.Topics.Calls[0], "{", "2023-02-03T10:00:00+08:00")
-	for !strings.Contains(out.readiness("http://"+s.server.Addr()), "write to ClickHouse") {
+	for !strings.Contains(out.readiness("http://"+s.server.Addr()), "ClickHouse") {
 		select {
 		case err := <-ended:
 			t.Fatalf("the pipeline ended: %v", err)
@@ -175,7 +175,7 @@ func (o *outlet) visit(url string) {
 			continue
 		}
 		fmt.Fprintln(o, path, answer.Header)
-		_, _ = io.Copy(o, answer.Body)
+		_, _ = io.Copy(struct{ io.Writer }{o}, answer.Body) // under Write's lock, not by ReadFrom
 		_ = answer.Body.Close()
 	}
 }

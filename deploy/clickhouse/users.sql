@@ -21,6 +21,7 @@ GRANT SELECT ON billing.* TO tollstream_ingest;
 GRANT INSERT ON billing.account_events TO tollstream_ingest;
 GRANT INSERT ON billing.call_copies TO tollstream_ingest;
 GRANT INSERT ON billing.deliveries TO tollstream_ingest;
+GRANT INSERT ON billing.log_epochs TO tollstream_ingest;
 GRANT INSERT ON billing.quarantined_records TO tollstream_ingest;
 
 GRANT SELECT ON billing.* TO tollstream_settle;
