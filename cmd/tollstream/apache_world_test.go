@@ -158,9 +158,6 @@ func (w *apacheWorld) stream(t *testing.T, until billing.Instant) *stream {
 	return run
 }
 
-// limit is generous: the machines that run these tests are small and shared.
-const limit = 8 * time.Minute
-
 // wait waits until the last closing is done and ends the pipeline.
 func (s *stream) wait() {
 	s.t.Helper()
@@ -198,20 +195,6 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// eventually waits for a condition; say tells what was seen last.
-func eventually(t *testing.T, what string, look func() (ok bool, say string)) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
-		ok, say := look()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to pass that %s; last: %s", what, say)
-		}
-	}
 }
 
 // records reads back what the broker holds, with its own append times, as another client sees it:

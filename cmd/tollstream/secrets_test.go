@@ -149,18 +149,14 @@ func TestSecretsOfARunningPipeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(t.Context()) }()
+	go s.Run(t.Context()) //nolint:errcheck // it ends with the test
 	out.visit("http://" + s.server.Addr())
 	w.servers.clickhouse.Kill()
 	w.send(t, w.cfg.Kafka.Topics.Calls[0], "{", "2023-02-03T10:00:00+08:00")
-	for !strings.Contains(out.readiness("http://"+s.server.Addr()), "ClickHouse") {
-		select {
-		case err := <-ended:
-			t.Fatalf("the pipeline ended: %v", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	eventually(t, "readiness names the server that is away", func() (bool, string) {
+		said := out.readiness("http://" + s.server.Addr())
+		return strings.Contains(said, "ClickHouse at ") && strings.Contains(said, "not reachable"), said
+	})
 	out.visit("http://" + s.server.Addr())
 	out.check("ingest waits", "not reachable", "tollstream_", "the store does not answer")
 }

@@ -20,18 +20,28 @@ import (
 )
 
 // builtProgram is the program built without the race detector, under which libchdb cannot run.
-var builtProgram = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "tollstream-test-")
-	if err != nil {
-		return "", err
+var (
+	builtFolder  string
+	builtProgram = sync.OnceValues(func() (path string, err error) {
+		if builtFolder, err = os.MkdirTemp("", "tollstream-test-"); err != nil {
+			return "", err
+		}
+		path = filepath.Join(builtFolder, "tollstream")
+		out, err := exec.Command("go", "build", "-race=false", "-o", path, ".").CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("build: %w: %s", err, out)
+		}
+		return path, nil
+	})
+)
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if builtFolder != "" {
+		_ = os.RemoveAll(builtFolder)
 	}
-	path := filepath.Join(dir, "tollstream")
-	out, err := exec.Command("go", "build", "-race=false", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, out)
-	}
-	return path, nil
-})
+	os.Exit(status)
+}
 
 // testWorld is an embedded broker and ClickHouse with a configuration that points at them.
 type testWorld struct {
@@ -80,6 +90,23 @@ func testWorldWithout(t *testing.T, dir, password string) *testWorld {
 		logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))}
 }
 
+// limit is generous: the machines that run these tests are small and shared.
+const limit = 8 * time.Minute
+
+// eventually waits for a condition; say tells what was seen last.
+func eventually(t *testing.T, what string, look func() (ok bool, say string)) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		ok, say := look()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to pass that %s; last: %s", what, say)
+		}
+	}
+}
+
 // runUntil runs the pipeline until everything up to a time is closed.
 func (w *testWorld) runUntil(t *testing.T, until billing.Instant) {
 	t.Helper()
@@ -89,7 +116,7 @@ func (w *testWorld) runUntil(t *testing.T, until billing.Instant) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Fatal(err)

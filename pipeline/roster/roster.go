@@ -5,7 +5,6 @@ package roster
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"tollstream/pipeline/accounts"
@@ -44,7 +43,7 @@ func (r *Roster) Refresh(ctx context.Context) ([]accounts.Decision, error) {
 	r.mu.RUnlock()
 	events, err := r.source.AccountEvents(ctx, from)
 	if err != nil {
-		return nil, fmt.Errorf("read account events: %w", err)
+		return nil, err
 	}
 	if len(events) == 0 {
 		return nil, nil

@@ -66,7 +66,7 @@ func (o Options) explain(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	where := fmt.Sprintf("%s at %s (%s)", doing, o.Addr, o.Protocol)
+	where := fmt.Sprintf("%s: ClickHouse at %s (%s)", doing, o.Addr, o.Protocol)
 	var ex *clickhouse.Exception
 	if errors.As(err, &ex) {
 		if advice := o.advice(ex); advice != "" {

@@ -33,7 +33,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 		{"wrong password", func(o *Options) { o.Password = "sesame shut" },
 			[]string{"wrong user or password", `"default"`, "516"}, false},
 		{"nobody listens", func(o *Options) { o.Addr = nobody },
-			[]string{"not reachable", nobody, "8123"}, true},
+			[]string{"ClickHouse at " + nobody, "not reachable", "8123"}, true},
 		{"unknown database", func(o *Options) { o.Database = "no_such" },
 			[]string{`no database "no_such"`, "run tollstream migrate"}, false},
 		{"no address", func(o *Options) { o.Addr = "" }, []string{"host:port"}, false},
