@@ -36,6 +36,7 @@ type apacheWorld struct {
 
 func newApacheWorld(t *testing.T, o apachekafka.Options) *apacheWorld {
 	t.Helper()
+	o.Clock = time.Date(2022, 12, 1, 0, 0, 0, 0, time.UTC) // before every story
 	broker := apachekafka.ForTest(t, o)
 	w := &apacheWorld{testWorld: testWorldWithout(t, t.TempDir(), ""), broker: broker}
 	w.servers = &servers{}

@@ -36,6 +36,8 @@ type Options struct {
 	// Users may log in at the SASL_SSL listener, by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. The
 	// values are their passwords.
 	Users map[string]string
+	// Clock is the broker's time of day at its start; zero is the machine's.
+	Clock time.Time
 	// Settings are further lines of server.properties; they win over the package's own.
 	Settings map[string]string
 }
@@ -98,7 +100,11 @@ func (b *Broker) prepare() (err error) {
 	if err := os.WriteFile(b.path("log4j2.properties"), []byte(logging), 0o600); err != nil {
 		return err
 	}
-	if err := b.moveClock(0); err != nil {
+	clock := b.options.Clock
+	if clock.IsZero() {
+		clock = time.Now()
+	}
+	if err := b.moveClock(clock); err != nil {
 		return err
 	}
 	if b.log, err = os.Create(b.LogFile()); err != nil {

@@ -40,11 +40,8 @@ func createTopic(t *testing.T, c *kgo.Client) {
 // TestApacheKeepsWhatItAcknowledged stops, kills and restarts a broker between records, moves its
 // clock, and reads everything back in order with the broker's times.
 func TestApacheKeepsWhatItAcknowledged(t *testing.T) {
-	b := ForTest(t, Options{})
 	month := time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
-	if err := b.SetClock(month); err != nil {
-		t.Fatal(err)
-	}
+	b := ForTest(t, Options{Clock: month})
 	c := connect(t, b)
 	createTopic(t, c)
 	produce := func(value string) {

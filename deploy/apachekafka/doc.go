@@ -6,7 +6,7 @@
 //
 // The broker is Apache's, byte for byte, but for the class that tells it the time of day: the one
 // in clock/ stands before it on the class path, so that a test can play a month of append times in
-// seconds (Broker.SetClock). Until that is called the time is the machine's.
+// seconds (Options.Clock, Broker.SetClock). Unless it is told otherwise the time is the machine's.
 //
 // It is no server for production: one replica, small heap, users with known passwords.
 package apachekafka
