@@ -21,6 +21,11 @@ import (
 // before, so the anti-join with taken_calls takes it out again.
 const prunePartitions = " SETTINGS defer_partition_pruning_after_final = 0"
 
+// takeAfter is how long after a closing's time a copy below its barriers can have been appended.
+// None should have been, since a barrier stands before the first record of that time; a day heals a
+// clock that stepped back. It keeps a closing that is done late from reading all that came since.
+const takeAfter = 24 * time.Hour
+
 // copiesIn selects from the copies that a closing may look at: below the barriers, and not so old
 // that an earlier closing must have decided them, save for accounts that it has just learnt of.
 func copiesIn(w settle.Window, columns, final string) (string, []any) {
@@ -31,8 +36,9 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 		highs = append(highs, b.High)
 	}
 	from := "SELECT " + columns + " FROM call_copies " + final + ` WHERE offset < transform(
-		concat(toString(topic), '/', toString(partition)), ?, ?, toInt64(0))`
-	args := []any{logs, highs}
+		concat(toString(topic), '/', toString(partition)), ?, ?, toInt64(0)) AND appended_at < ?`
+	until := w.Moment.At.Time().Add(takeAfter)
+	args := []any{logs, highs, until}
 	if w.First {
 		return from, args
 	}
@@ -41,7 +47,7 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	args = append(args, since)
 	if len(w.NewAccounts) > 0 {
 		sql += " UNION ALL " + from + " AND appended_at < ? AND account_id IN (?)"
-		args = append(args, logs, highs, since, w.NewAccounts)
+		args = append(args, logs, highs, until, since, w.NewAccounts)
 	}
 	return sql, args
 }
