@@ -93,6 +93,10 @@ million: build $(ENGINE) ## A million records through the stream, compared with 
 rebuild-year: build $(ENGINE) ## A year through the stream, and the database made again from the topics
 	go test -timeout 60m -run TestRebuildYear -v ./cmd/tollstream -args -rebuild-year
 
+.PHONY: chaos
+chaos: build $(ENGINE) ## Kill, stop and cut off everything while records flow; bills stay right (KILLS=8 SEED=1)
+	go test -count=1 -timeout 150m -run TestChaos -v ./deploy/chaos -args -program=$(CURDIR)/$(PROGRAM) $(if $(KILLS),-kills=$(KILLS)) $(if $(SEED),-seed=$(SEED)) $(if $(MILLION),-million)
+
 .PHONY: up
 up: ## Kafka, ClickHouse and tollstream in containers (needs Docker)
 	docker compose up -d --build --wait

@@ -11,4 +11,8 @@
 //
 // Invariants: both listen on loopback only; one process at a time holds a data folder; an INSERT is
 // answered with 200 only after the engine has committed it; what was answered survives kill -9.
+//
+// One thing a real ClickHouse does and this one does not: chDB has taken out the error of a write
+// that fails, so an INSERT or a merge whose files could not be written is committed with empty
+// ones. A disk without space is refused before that, by the space that the engine reserves (243).
 package embedded

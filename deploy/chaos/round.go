@@ -1,0 +1,158 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/generate"
+	"tollstream/pipeline/kafkalog"
+	"tollstream/sinks/clickhouse"
+)
+
+// Options say what a round does.
+type Options struct {
+	Program  string // the built tollstream
+	Folder   string // for data, logs and the timeline
+	Seed     uint64
+	Catalog  *catalog.Catalog
+	Kills    int // of each kind
+	Pause    [2]time.Duration
+	Workers  bool // only ingest and settle are hurt, by kills, until everything is stored
+	Feed     generate.Options
+	SettleIn time.Duration // how long everything may take once there are no more faults
+}
+
+// Round runs one round and gives what was done in one line. Its error tells what is wrong.
+func Round(ctx context.Context, o Options) (report string, err error) {
+	f, err := newFeed(o.Feed, o.Catalog)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
+		return "", err
+	}
+	w, err := startWorld(ctx, o.Folder, o.Program, o.Catalog, f.first)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	w.line.note("seed %d, %d records", o.Seed, f.total)
+	if err := f.connect(w.kafka.addr(), w.line); err != nil {
+		return "", err
+	}
+	started := time.Now()
+	over := make(chan struct{})
+	feeding, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer close(over)
+		f.run(feeding, o.Seed)
+	}()
+	w.hurtBy(ctx, o, f)
+	f.share.Store(shareWhole)
+	select {
+	case <-over:
+	case <-time.After(o.SettleIn):
+		return "", fmt.Errorf("the producer did not get rid of its records within %s", o.SettleIn)
+	}
+	hurt := time.Since(started)
+	if err := w.settled(ctx, f, o.SettleIn); err != nil {
+		return "", errors.Join(err, w.halts())
+	}
+	if err := errors.Join(w.check(ctx, f), w.halts()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("seed %d: %d records acknowledged, hurt for %s, in which %d of %d closings "+
+		"were done, right %s later; %s", o.Seed, len(f.acked), hurt.Round(time.Second), w.closed,
+		w.closings(f),
+		(time.Since(started) - hurt).Round(time.Second), w.line.summary()), nil
+}
+
+// hurtBy hurts the world while records flow.
+func (w *world) hurtBy(ctx context.Context, o Options, f *feed) {
+	if o.Workers {
+		f.share.Store(shareWhole)
+		w.hurtWorkers(ctx, o.Seed, o.Pause, func() bool { return w.stored(ctx, f) })
+		return
+	}
+	steps := plan(o.Seed, o.Kills, o.Pause)
+	w.hurt(ctx, steps, func(done int) {
+		f.share.Store(shareWhole * int64(done) / int64(len(steps)))
+	})
+}
+
+// stored tells whether everything was sent and is stored.
+func (w *world) stored(ctx context.Context, f *feed) bool {
+	if f.sent.Load() < int64(f.total) {
+		return false
+	}
+	client, err := kafkalog.New(kafkalog.Options{Brokers: []string{w.kafka.addr()}})
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	store, err := w.store(ctx)
+	if err != nil {
+		return false
+	}
+	defer store.Close() //nolint:errcheck // only read
+	for _, q := range f.queues {
+		_, high, _, err := client.Offsets(ctx, q.topic, int(q.partition))
+		if err != nil {
+			return false
+		}
+		missing, err := store.FirstMissing(ctx, q.topic, q.partition, 0, high)
+		if err != nil || missing < high {
+			return false
+		}
+	}
+	return true
+}
+
+// settled waits until every closing is done and every process is ready.
+func (w *world) settled(ctx context.Context, f *feed, within time.Duration) error {
+	var store *clickhouse.Store
+	err := eventually(ctx, startMax, func() (err error) {
+		store, err = w.store(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer store.Close() //nolint:errcheck // only read
+	err = eventually(ctx, within, func() error {
+		done, err := store.ClosedSettlements(ctx)
+		if err != nil {
+			return err
+		}
+		if w.closed < 0 {
+			w.closed = len(done)
+			w.line.note("%d closings are done by now", w.closed)
+		}
+		if n := len(done); n == 0 || done[n-1].ClosedAt < f.until {
+			return fmt.Errorf("%d closings are done, the last one is due at %s", n,
+				f.until.In(w.cat.Settings.Zone))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.line.note("every closing is done")
+	return eventually(ctx, time.Minute, func() error { return w.allReady(ctx) })
+}
+
+// logLines are the lines of a process's log.
+func logLines(folder, name string) []string {
+	text, err := os.ReadFile(filepath.Join(folder, name+".log"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
