@@ -39,10 +39,10 @@ func TestChaos(t *testing.T) {
 		t.Skip("takes minutes; run make chaos")
 	}
 	o := Options{Kills: *kills, Pause: [2]time.Duration{500 * time.Millisecond, 2 * time.Second},
-		SettleIn: 5 * time.Minute, Feed: flow(*kills)}
+		SettleIn: 15 * time.Minute, Feed: flow(*kills)}
 	if *million {
 		o.Workers, o.Pause = true, [2]time.Duration{2 * time.Second, 5 * time.Second}
-		o.SettleIn, o.Feed = 20*time.Minute, aMillion()
+		o.SettleIn, o.Feed = 30*time.Minute, aMillion()
 	}
 	round(t, *program, o)
 }

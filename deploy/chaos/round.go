@@ -145,7 +145,7 @@ func (w *world) settled(ctx context.Context, f *feed, within time.Duration) erro
 		return err
 	}
 	w.line.note("every closing is done")
-	return eventually(ctx, time.Minute, func() error { return w.allReady(ctx) })
+	return eventually(ctx, startMax, func() error { return w.allReady(ctx) })
 }
 
 // logLines are the lines of a process's log.
