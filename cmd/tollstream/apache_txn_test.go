@@ -152,10 +152,8 @@ func (x *transactions) check(store *clickhouse.Store, until billing.Instant) {
 	if len(want.Bills) != 2 || !late {
 		t.Errorf("want a bill and one of %d late calls, got %d", callPartitions, len(want.Bills))
 	}
-	books, err := store.Books(t.Context())
-	x.do(err)
 	var aborted, control, charged int64
-	for _, b := range books {
+	for _, b := range x.w.auditedBooks(t) {
 		aborted, control, charged = aborted+b.Aborted, control+b.Control, charged+b.Charged
 		if n := b.Data + b.Aborted + b.Control + b.Compacted; n != b.High-b.Low {
 			t.Errorf("%s/%d: %d of %d offsets are in the books", b.Topic, b.Partition, n, b.High-b.Low)

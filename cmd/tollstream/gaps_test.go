@@ -115,6 +115,8 @@ func TestGapIsAcceptedByHand(t *testing.T) {
 		acceptGap("faceid.calls", 0, 1, 2)...)
 
 	w.checkGapShown(t)
+	w.auditShows(t, `faceid.calls +0 +\[0, 10\) +10 +7 +0 +0 +0 +3 +7 .* balance`,
+		`(?m)^faceid.calls +0 +\[4, 7\) +3 +li.na +x+ +retention was a week$`)
 	kept := slices.DeleteFunc(slices.Clone(f.records), func(r batch.Record) bool {
 		at := r.Arrival
 		return at.Log() == "faceid.calls/0" && 4 <= at.Offset && at.Offset < 7
@@ -143,11 +145,7 @@ func (w *testWorld) checkGapShown(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &gaps); err != nil || !slices.Equal(gaps, done[0].Gaps) {
 		t.Errorf("the view has the gaps %s, %v", text, err)
 	}
-	books, err := store.Books(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range books {
+	for _, b := range w.auditedBooks(t) {
 		want := int64(0)
 		if b.Topic == "faceid.calls" && b.Partition == 0 {
 			want = 3
@@ -230,6 +228,8 @@ func TestTopicCreatedAgain(t *testing.T) {
 	w.closed(t, 3)
 	stop()
 	w.sameBills(t, f.records, f.at(3, 8))
+	w.auditShows(t, `2023-02-03 +faceid.calls#2 +0 .* balance`,
+		`(?m)^faceid.calls +2 +faceid.calls#2 .* li.na +x+ +deleted by mistake$`)
 
 	status, _, stderr := w.rebuild(t, "rebuilt")
 	if status != exitFailed || !strings.Contains(stderr, "is in epoch 2 (deleted by mistake") {

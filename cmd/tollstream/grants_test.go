@@ -62,8 +62,8 @@ func TestGrants(t *testing.T) {
 			}
 		}
 	}
-	if n := len(seen); n != 3 {
-		t.Errorf("%d users were seen, want 3", n)
+	if n := len(seen); n != 4 {
+		t.Errorf("%d users were seen, want 4", n)
 	}
 	checkEveryTableIsGranted(t, string(text))
 	w.checkGrantsParse(t, string(text))
@@ -134,7 +134,7 @@ func (w *testWorld) checkGrantsParse(t *testing.T, text string) {
 }
 
 // runRoles runs ingest, usage and settle side by side, each as its own user, until settle is done,
-// and gives the statements of each user.
+// and then an audit, and gives the statements of each user.
 func (w *testWorld) runRoles(t *testing.T) map[string][]string {
 	t.Helper()
 	users := &userProxy{seen: map[string][]string{}}
@@ -148,11 +148,16 @@ func (w *testWorld) runRoles(t *testing.T) map[string][]string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	for _, role := range []string{roleIngest, roleUsage, roleSettle} {
+	as := func(user string) *Config {
 		cfg := *w.cfg
-		cfg.Roles, cfg.ClickHouse.User = []string{role}, "tollstream_"+role
+		cfg.ClickHouse.User = user
 		cfg.ClickHouse.Addr, cfg.ClickHouse.Compression = server.Listener.Addr().String(), "none"
-		s, err := build(t.Context(), &cfg, w.logger)
+		return &cfg
+	}
+	for _, role := range []string{roleIngest, roleUsage, roleSettle} {
+		cfg := as("tollstream_" + role)
+		cfg.Roles = []string{role}
+		s, err := build(t.Context(), cfg, w.logger)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,6 +171,9 @@ func (w *testWorld) runRoles(t *testing.T) map[string][]string {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+	auditor := *w
+	auditor.cfg = as("tollstream_audit")
+	auditor.auditedBooks(t)
 	users.mu.Lock()
 	defer users.mu.Unlock()
 	return maps.Clone(users.seen)
@@ -288,6 +296,7 @@ const grantsHead = `-- ClickHouse roles for the users of tollstream. Made by
 --   tollstream_ingest   run --roles=ingest
 --   tollstream_usage    run --roles=usage
 --   tollstream_settle   run --roles=settle
+--   tollstream_audit    audit, which looks whether rows of the quarantine stand
 --   tollstream_read     bills, simulate, Grafana, finance: all but the quarantine
 
 `

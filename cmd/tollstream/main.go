@@ -95,6 +95,7 @@ func newRootCommand() *cobra.Command {
 		configured(newSimulateCommand(configuredStore)),
 		configured(newQuarantineCommand(configuredStore)),
 		configured(newSettleCommand()),
+		configured(newAuditCommand(configuredStore)),
 	)
 	markUsageErrors(root)
 	return root

@@ -11,6 +11,7 @@ import (
 
 	driver "github.com/ClickHouse/clickhouse-go/v2"
 
+	"tollstream/pipeline/audit"
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
@@ -45,7 +46,7 @@ func (w *world) check(ctx context.Context, f *feed) error {
 		l.has(f.acked),
 		w.naive(l.records, f.until, want),
 		w.bills(ctx, store, want),
-		books(ctx, store, want),
+		w.books(ctx, store, want),
 		quarantine(ctx, store, l, want),
 		w.views(ctx, f, want),
 	)
@@ -125,22 +126,19 @@ func difference(what string, got, want []string) error {
 		only(want, got))
 }
 
-// books checks what became of every offset.
-func books(ctx context.Context, store *clickhouse.Store, want *batch.Output) error {
-	list, err := store.Books(ctx)
+// books checks what became of every offset, and that every row stands.
+func (w *world) books(ctx context.Context, store *clickhouse.Store, want *batch.Output) error {
+	report, err := audit.Run(ctx, audit.Options{Store: store, Zone: w.cat.Settings.Zone},
+		audit.Choice{Partition: -1})
 	if err != nil {
 		return err
 	}
-	var got, right []string
-	for _, b := range list {
+	got, right := report.Faults(), []string(nil)
+	for _, b := range report.ByPartition() {
 		at := billing.Arrival{Topic: b.Topic, Partition: b.Partition}
 		got = append(got, fmt.Sprint(at.Log(), batch.Books{Read: b.Data, Charged: b.Charged,
 			Free: b.Free, Duplicate: b.Duplicate, Quarantined: b.Quarantined, Waiting: b.Waiting,
 			Events: b.Events}))
-		sum := b.Charged + b.Free + b.Duplicate + b.Quarantined + b.Waiting + b.Events
-		if sum != b.Data {
-			got = append(got, fmt.Sprintf("%s: read %d, accounted for %d", at.Log(), b.Data, sum))
-		}
 	}
 	for log, b := range want.Books { // sorted by difference
 		right = append(right, fmt.Sprint(log, *b))

@@ -9,13 +9,17 @@
 --   tollstream_ingest   run --roles=ingest
 --   tollstream_usage    run --roles=usage
 --   tollstream_settle   run --roles=settle
+--   tollstream_audit    audit, which looks whether rows of the quarantine stand
 --   tollstream_read     bills, simulate, Grafana, finance: all but the quarantine
 
+CREATE ROLE IF NOT EXISTS tollstream_audit;
 CREATE ROLE IF NOT EXISTS tollstream_ingest;
 CREATE ROLE IF NOT EXISTS tollstream_settle;
 CREATE ROLE IF NOT EXISTS tollstream_usage;
 CREATE ROLE IF NOT EXISTS tollstream_owner;
 CREATE ROLE IF NOT EXISTS tollstream_read;
+
+GRANT SELECT ON billing.* TO tollstream_audit;
 
 GRANT SELECT ON billing.* TO tollstream_ingest;
 GRANT INSERT ON billing.account_events TO tollstream_ingest;

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"tollstream/pipeline/billing"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
@@ -59,56 +58,15 @@ func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, erro
 	return describe(missing), nil
 }
 
-// name finds out what the first unknown records are, and which of them the log no longer has.
+// name says what the first unknown records are.
 func (l *Loop) name(ctx context.Context, missing []Missing) ([]Missing, error) {
 	epochs, err := l.Publisher.Epochs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	l.epochs = epochs
-	var named []Missing
-	for _, m := range missing {
-		if m.Kind != KindUnknown {
-			named = append(named, m)
-			continue
-		}
-		start, err := l.logStart(ctx, &m)
-		if err != nil {
-			return nil, err
-		}
-		if lost := m; m.From < start {
-			lost.To, lost.Kind = min(m.To, start), KindLost
-			named, m.From = append(named, lost), lost.To
-		}
-		for ; m.From < m.To && len(named) < namedMax && l.Look != nil; m.From++ {
-			at := billing.Arrival{Topic: m.Topic, Partition: m.Partition, Offset: m.From}
-			d, err := l.Look(ctx, at)
-			if err != nil {
-				return nil, err
-			}
-			kinds, err := l.Store.Kinds(ctx, []stored.Delivery{d})
-			if err != nil {
-				return nil, err
-			}
-			one := m
-			one.To, one.Kind = m.From+1, kinds[0]
-			named = append(named, one)
-		}
-		if m.From < m.To {
-			named = append(named, m)
-		}
-	}
-	return named, nil
-}
-
-// logStart is where the log of what is missing begins now. An epoch that is over has nothing left.
-func (l *Loop) logStart(ctx context.Context, m *Missing) (int64, error) {
-	epoch := l.epochs.Last(stored.TopicOf(m.Topic))
-	if epoch.Log() != m.Topic {
-		return m.To, nil
-	}
-	start, _, _, err := l.Log.Offsets(ctx, epoch.Topic, int(m.Partition))
-	return start, err
+	namer := Namer{Log: l.Log, Store: l.Store, Epochs: epochs, Look: l.Look, Most: namedMax}
+	return namer.Name(ctx, missing)
 }
 
 // lostEvery is how often it is looked, while no closing is due, whether records are lost already.

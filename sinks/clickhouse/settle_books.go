@@ -21,7 +21,7 @@ func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Boo
 	if err := s.resolveWaiting(ctx, w.Moment.At); err != nil {
 		return nil, err
 	}
-	parts, err := s.books(ctx, w.Settlement.Barriers, w.Gaps, w.Moment.At)
+	parts, err := s.CountBooks(ctx, w.Settlement.Barriers, w.Gaps, w.Moment.At)
 	return &settle.Books{Partitions: parts}, err
 }
 
@@ -178,8 +178,9 @@ const (
 	events = event + ` AND NOT ` + refused + ` AND NOT ` + held
 )
 
-// books counts what became of the offsets of each range, as of a closing (B21).
-func (s *Store) books(
+// CountBooks implements audit.Store: what became of the offsets of each range, one of a partition,
+// as of a closing (B21).
+func (s *Store) CountBooks(
 	ctx context.Context, ranges []stored.Barrier, gaps []stored.Gap, at billing.Instant,
 ) ([]settle.PartitionBooks, error) {
 	read := stored.Without(ranges, gaps)
@@ -236,31 +237,6 @@ func (s *Store) countSlice(
 		}
 		return err
 	})
-}
-
-// Books counts what became of every offset below the barriers of the last closing, by partition. It
-// counts anew, from what is stored now: calls that waited at one closing may be taken since.
-func (s *Store) Books(ctx context.Context) ([]settle.PartitionBooks, error) {
-	done, err := s.ClosedSettlements(ctx)
-	if err != nil || len(done) == 0 {
-		return nil, err
-	}
-	first, last := &done[0], &done[len(done)-1]
-	ranges := slices.Clone(last.Barriers)
-	for i, b := range ranges {
-		for _, f := range first.Barriers {
-			if f.Topic == b.Topic && f.Partition == b.Partition {
-				ranges[i].Low = f.Low
-			}
-		}
-	}
-	var gaps []stored.Gap
-	for i := range done {
-		for _, g := range done[i].Gaps {
-			gaps = stored.AddGap(gaps, g)
-		}
-	}
-	return s.books(ctx, ranges, gaps, last.ClosedAt)
 }
 
 // CallCounts compares the rows of the view calls with the calls in it.

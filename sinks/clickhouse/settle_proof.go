@@ -112,9 +112,31 @@ const (
 func (s *Store) Missing(
 	ctx context.Context, ranges []stored.Barrier,
 ) ([]settle.Missing, error) {
-	spans, err := s.spans(ctx, ranges)
+	spans, missing, err := s.undelivered(ctx, ranges)
+	if err != nil || len(missing) > 0 {
+		return missing, err
+	}
+	return s.unproven(ctx, ranges, spans)
+}
+
+// Gone implements audit.Store.
+func (s *Store) Gone(ctx context.Context, ranges []stored.Barrier) ([]settle.Missing, error) {
+	spans, missing, err := s.undelivered(ctx, ranges)
 	if err != nil {
 		return nil, err
+	}
+	unproven, err := s.unproven(ctx, ranges, spans)
+	return append(missing, unproven...), err
+}
+
+// undelivered gives the first offsets of ranges that have no delivery, and what deliveries there
+// are.
+func (s *Store) undelivered(
+	ctx context.Context, ranges []stored.Barrier,
+) (map[string]span, []settle.Missing, error) {
+	spans, err := s.spans(ctx, ranges)
+	if err != nil {
+		return nil, nil, err
 	}
 	wanted := map[string]int64{}
 	for _, r := range ranges {
@@ -128,15 +150,20 @@ func (s *Store) Missing(
 		}
 		holes, err := s.holes(ctx, r, left)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		missing = append(missing, holes...)
 	}
-	if len(missing) > 0 {
-		return missing, nil
-	}
+	return spans, missing, nil
+}
+
+// unproven gives the first delivered records of ranges of which a row has gone.
+func (s *Store) unproven(
+	ctx context.Context, ranges []stored.Barrier, spans map[string]span,
+) ([]settle.Missing, error) {
+	var missing []settle.Missing
 	for _, p := range proofs(ranges, whole(spans)) {
-		unproven, err := s.unproven(ctx, &p)
+		unproven, err := s.unprovenSlice(ctx, &p)
 		if err != nil {
 			return nil, err
 		}
@@ -209,8 +236,8 @@ func (s *Store) holes(
 	return out, err
 }
 
-// unproven gives the first delivered records of a slice of which a row has gone.
-func (s *Store) unproven(ctx context.Context, p *proof) ([]settle.Missing, error) {
+// unprovenSlice gives the first delivered records of a slice of which a row has gone.
+func (s *Store) unprovenSlice(ctx context.Context, p *proof) ([]settle.Missing, error) {
 	from, args := p.from()
 	var out []settle.Missing
 	var calls []stored.Delivery

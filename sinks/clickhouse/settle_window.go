@@ -57,12 +57,17 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 func openCopies(w settle.Window, columns string) (string, []any) {
 	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash, ver", "FINAL")
 	hashes, more := copiesIn(w, "id_hash", "")
-	sql := `SELECT ` + columns + ` FROM (` + copies + `) AS c
+	return untakenOf(copies, hashes, columns), append(append(args, w.Moment.At.Time()), more...)
+}
+
+// untakenOf selects, of some copies (c), those of known accounts (r) and of calls that no closing
+// took before a time; the arguments are those of the copies, the time, and those of the hashes.
+func untakenOf(copies, hashes, columns string) string {
+	return `SELECT ` + columns + ` FROM (` + copies + `) AS c
 		INNER JOIN (SELECT account_id, main_account FROM account_routes FINAL) AS r
 			ON r.account_id = c.account_id
 		WHERE c.call_id NOT IN (
 			SELECT call_id FROM taken_calls WHERE closed_at < ? AND id_hash IN (` + hashes + `))`
-	return sql, append(append(args, w.Moment.At.Time()), more...)
 }
 
 // candidates selects the copies of closed days among the open ones.
