@@ -65,29 +65,41 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 func (l *Loop) barriers(
 	ctx context.Context, m closing.Moment,
 ) (cluster string, all []stored.Barrier, waitsFor string, err error) {
-	if l.epochs, err = l.Publisher.Epochs(ctx); err != nil {
+	all, cluster, err = l.partitions(ctx)
+	if err != nil {
 		return "", nil, "", err
 	}
-	for _, topic := range append([]string{l.Events}, l.Calls...) {
-		info, err := l.Log.Topic(ctx, topic)
-		if err != nil {
-			return "", nil, "", err
-		}
-		epoch := l.epochs.Last(topic)
-		if err := epoch.Check(info.ClusterID, info.ID); err != nil {
-			return "", nil, "", err
-		}
-		cluster = info.ClusterID
-		for _, p := range info.Partitions {
-			b := stored.Barrier{Topic: epoch.Log(), Partition: int32(p), TopicID: info.ID}
-			if waitsFor, err := l.barrier(ctx, &b, m); err != nil || waitsFor != "" {
-				return "", nil, waitsFor, err
-			}
-			all = append(all, b)
+	for i := range all {
+		if waitsFor, err := l.barrier(ctx, &all[i], m); err != nil || waitsFor != "" {
+			return "", nil, waitsFor, err
 		}
 	}
 	old, err := l.endedLogs(ctx, all, m)
 	return cluster, append(all, old...), "", err
+}
+
+// partitions lists those of the input topics, account events first, as the logs that they are now.
+func (l *Loop) partitions(
+	ctx context.Context,
+) (all []stored.Barrier, cluster string, err error) {
+	if l.epochs, err = l.Publisher.Epochs(ctx); err != nil {
+		return nil, "", err
+	}
+	for _, topic := range append([]string{l.Events}, l.Calls...) {
+		info, err := l.Log.Topic(ctx, topic)
+		if err != nil {
+			return nil, "", err
+		}
+		epoch := l.epochs.Last(topic)
+		if err := epoch.Check(info.ClusterID, info.ID); err != nil {
+			return nil, "", err
+		}
+		cluster = info.ClusterID
+		for _, p := range info.Partitions {
+			all = append(all, stored.Barrier{Topic: epoch.Log(), Partition: int32(p), TopicID: info.ID})
+		}
+	}
+	return all, cluster, nil
 }
 
 // barrier sets Low and High of a partition.

@@ -103,27 +103,21 @@ func (l *Loop) idle(ctx context.Context, m closing.Moment) (string, error) {
 
 // gone are the offsets that no closing has seen and that lie below where their logs begin now.
 func (l *Loop) gone(ctx context.Context) (ranges []stored.Barrier, err error) {
-	if l.epochs, err = l.Publisher.Epochs(ctx); err != nil {
+	all, _, err := l.partitions(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for _, topic := range append([]string{l.Events}, l.Calls...) {
-		epoch := l.epochs.Last(topic)
-		info, err := l.Log.Topic(ctx, topic)
+	for _, b := range all {
+		start, _, _, err := l.Log.Offsets(ctx, stored.TopicOf(b.Topic), int(b.Partition))
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range info.Partitions {
-			start, _, _, err := l.Log.Offsets(ctx, topic, p)
-			if err != nil {
-				return nil, err
-			}
-			b := stored.Barrier{Topic: epoch.Log(), Partition: int32(p), High: start}
-			if b.Low, err = l.low(ctx, &b, start); err != nil {
-				return nil, err
-			}
-			if b.Low < b.High {
-				ranges = append(ranges, b)
-			}
+		b.High = start
+		if b.Low, err = l.low(ctx, &b, start); err != nil {
+			return nil, err
+		}
+		if b.Low < b.High {
+			ranges = append(ranges, b)
 		}
 	}
 	return ranges, nil

@@ -216,17 +216,7 @@ func (l *Loop) next(ctx context.Context) (closing.Moment, error) {
 	if l.First != nil {
 		return closing.MomentOf(l.Catalog, *l.First), nil
 	}
-	var oldest billing.Instant
-	err := l.await(ctx, "the first record", func(ctx context.Context) (string, error) {
-		at, found, err := l.Store.OldestAppended(ctx)
-		oldest = at
-		if err != nil || found {
-			return "", err
-		}
-		return "no record is stored yet", nil
-	})
-	last := closing.LastMomentBy(l.Catalog, oldest)
-	return closing.MomentOf(l.Catalog, last.Day+1), err
+	return l.firstMoment(ctx)
 }
 
 // insist does a step until it succeeds or the context ends.

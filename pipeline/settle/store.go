@@ -22,8 +22,8 @@ type Store interface {
 	For(cat *catalog.Catalog) Store
 	// KeepCatalog keeps a catalogue by its digest (B26).
 	KeepCatalog(ctx context.Context, cat *catalog.Catalog) error
-	// OldestAppended gives the append time of the oldest record stored.
-	OldestAppended(ctx context.Context) (billing.Instant, bool, error)
+	// FirstStored gives the first record of each partition of which one is stored.
+	FirstStored(ctx context.Context) ([]billing.Arrival, error)
 	// Missing gives what is not stored of the records in some ranges of offsets, at most MissingMax
 	// entries: offsets of which nothing is known, and records that were delivered and of
 	// which a row has gone since.

@@ -120,16 +120,21 @@ func (s *Store) LastClosedDay(ctx context.Context) (billing.Day, bool, error) {
 	return billing.DateOf(day.Date()), n > 0, nil
 }
 
-// OldestAppended implements settle.Store.
-func (s *Store) OldestAppended(ctx context.Context) (billing.Instant, bool, error) {
-	var n uint64
-	var at time.Time
-	err := s.conn.QueryRow(ctx, `SELECT count(), min(appended_at) FROM deliveries
-		WHERE outcome IN ('data', 'quarantined')`).Scan(&n, &at)
-	if err != nil {
-		return 0, false, s.options.explain("look for the oldest record", err)
-	}
-	return billing.InstantOf(at), n > 0, nil
+// FirstStored implements settle.Store.
+func (s *Store) FirstStored(ctx context.Context) ([]billing.Arrival, error) {
+	var out []billing.Arrival
+	err := s.each(ctx, "look for the first records", `SELECT topic, partition, min(offset),
+			argMin(appended_at, offset)
+		FROM deliveries WHERE outcome IN ('data', 'quarantined')
+		GROUP BY topic, partition ORDER BY topic, partition`, nil, func(rows driverRows) error {
+		var a billing.Arrival
+		var at time.Time
+		err := rows.Scan(&a.Topic, &a.Partition, &a.Offset, &at)
+		a.Appended = billing.InstantOf(at)
+		out = append(out, a)
+		return err
+	})
+	return out, err
 }
 
 // AccountEvents implements roster.Source and settle.Store: the stored events at or after a
