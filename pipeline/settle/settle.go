@@ -98,6 +98,7 @@ type Options struct {
 type Loop struct {
 	Options
 	cat      *catalog.Catalog // judges the closing at hand
+	upcoming closing.Moment   // the closing at hand; zero while the first one is not known
 	registry *accounts.Registry
 	history  []stored.Settlement // closings done, in order
 	folded   roster.Position     // where the account events go on that are not folded yet
@@ -133,6 +134,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		l.upcoming = m
 		if l.Until != 0 && m.At > l.Until {
 			return l.end(ctx)
 		}

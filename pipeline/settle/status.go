@@ -108,8 +108,12 @@ func (w *watch) admit(ctx context.Context) error {
 	if w.registry == nil {
 		w.registry = l.registry.Clone()
 	}
+	beyond := map[string]bool{}
 	for i := range events {
 		at := events[i].Arrival
+		if beyond[at.Log()] = beyond[at.Log()] || at.Appended >= l.upcoming.At; beyond[at.Log()] {
+			continue // the closing at hand misses it, and may change what it does
+		}
 		w.seen[at.Log()] = at.Offset + 1
 		for _, d := range w.registry.Admit(l.Catalog, events[i].AccountEvent) {
 			w.take(&d)
@@ -119,12 +123,14 @@ func (w *watch) admit(ctx context.Context) error {
 }
 
 // now is the time up to which things have happened: the clock's, or in simulated_time the
-// newest event's.
+// newest event's. What happens from the time of the closing at hand on is not said before it is
+// done: a bill and the events that it misses come first.
 func (w *watch) now() billing.Instant {
+	now := billing.InstantOf(w.loop.Now())
 	if w.loop.Simulated {
-		return w.clock
+		now = w.clock
 	}
-	return billing.InstantOf(w.loop.Now())
+	return min(now, w.loop.upcoming.At-1)
 }
 
 // say publishes what is new about some accounts.
