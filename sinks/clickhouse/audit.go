@@ -65,7 +65,8 @@ func (s *Store) Untaken(
 		ORDER BY c.appended_at, c.topic, c.partition, c.offset
 		LIMIT 1 BY c.call_id LIMIT %d`, micros(dayEnd), in, micros(dayEnd), hashes,
 		settle.MissingMax)
-	args := slices.Concat(places, []any{before.Time()}, places, places, places)
+	at := before.Time()
+	args := slices.Concat(places, []any{at, at}, places, places, places)
 	var out []settle.Missing
 	err = s.each(ctx, "look for calls that no closing took", sql+prunePartitions, args,
 		func(rows driverRows) error {

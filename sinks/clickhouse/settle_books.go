@@ -34,19 +34,19 @@ func (s *Store) resolveWaiting(ctx context.Context, at billing.Instant) error {
 		SELECT topic, partition, offset, appended_at, key, value, headers, reason, detail,
 			account_id, call_or_event_id, ?, ?
 		FROM quarantined_records FINAL
-		WHERE resolved = '' AND account_id IN (SELECT account_id FROM account_routes) AND `
+		WHERE resolved = '' AND account_id IN (SELECT account_id FROM (` + routesAt + `)) AND `
 	const waited = `id_hash IN (SELECT xxHash64(call_or_event_id) FROM quarantined_records
 		WHERE reason IN ('unknown_account', 'no_billing_tag'))`
 	err := s.exec(ctx, "resolve calls that waited", rows+`(topic, partition, offset) IN (
 			SELECT topic, partition, offset FROM taken_calls WHERE closed_at = ? AND `+waited+`)`,
-		stored.ResolvedTaken, uint64(at), at.Time())
+		stored.ResolvedTaken, uint64(at), at.Time(), at.Time())
 	if err != nil {
 		return err
 	}
 	return s.exec(ctx, "resolve copies that waited", rows+`reason = 'unknown_account'
 			AND call_or_event_id IN (SELECT call_id FROM taken_calls
 				WHERE closed_at <= ? AND `+waited+`)`,
-		stored.ResolvedDuplicate, uint64(at), at.Time())
+		stored.ResolvedDuplicate, uint64(at), at.Time(), at.Time())
 }
 
 // loser is a copy whose call was taken as another copy.
@@ -89,11 +89,10 @@ func (s *Store) losers(ctx context.Context, w settle.Window) ([]*loser, error) {
 			SELECT call_id, caller, occurred_at, topic, partition, offset
 			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (` + hashes + `)) AS t
 			ON t.call_id = c.call_id
-		INNER JOIN (SELECT account_id FROM account_routes FINAL) AS r
-			ON r.account_id = c.account_id
+		INNER JOIN (` + routesAt + `) AS r ON r.account_id = c.account_id
 		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)`
 	rows, err := s.conn.Query(ctx, sql+prunePartitions,
-		append(append(args, w.Moment.At.Time()), more...)...)
+		append(append(append(args, w.Moment.At.Time()), more...), w.Moment.At.Time())...)
 	if err != nil {
 		return nil, s.options.explain(doing, err)
 	}

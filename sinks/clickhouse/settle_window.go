@@ -52,20 +52,25 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	return sql, args
 }
 
+// routesAt are the ids that a closing knows: those that it learnt of and those of closings before.
+// A process that slept through a closing must not see what that one learnt.
+const routesAt = "SELECT account_id, main_account FROM account_routes FINAL WHERE closed_at <= ?"
+
 // openCopies selects the copies below the barriers that are of known accounts and whose calls no
 // closing before took: what a closing has to decide, days that are still open included.
 func openCopies(w settle.Window, columns string) (string, []any) {
 	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash, ver", "FINAL")
 	hashes, more := copiesIn(w, "id_hash", "")
-	return untakenOf(copies, hashes, columns), append(append(args, w.Moment.At.Time()), more...)
+	at := w.Moment.At.Time()
+	return untakenOf(copies, hashes, columns), append(append(args, at, at), more...)
 }
 
 // untakenOf selects, of some copies (c), those of known accounts (r) and of calls that no closing
-// took before a time; the arguments are those of the copies, the time, and those of the hashes.
+// took before a time; the arguments are those of the copies, the time for each of the two, and
+// those of the hashes.
 func untakenOf(copies, hashes, columns string) string {
 	return `SELECT ` + columns + ` FROM (` + copies + `) AS c
-		INNER JOIN (SELECT account_id, main_account FROM account_routes FINAL) AS r
-			ON r.account_id = c.account_id
+		INNER JOIN (` + routesAt + `) AS r ON r.account_id = c.account_id
 		WHERE c.call_id NOT IN (
 			SELECT call_id FROM taken_calls WHERE closed_at < ? AND id_hash IN (` + hashes + `))`
 }
