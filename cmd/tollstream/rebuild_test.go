@@ -38,6 +38,7 @@ var rebuiltTables = []content{
 	{"taken_calls", "*", "FINAL"},
 	{"duplicate_copies", "*", "FINAL"},
 	{"reversed_calls", "*", "FINAL"},
+	{"voided_copies", "*", "FINAL"},
 	{"closed_usage", "*", "FINAL"},
 	{"account_states", "*", "FINAL"},
 	{"account_routes", "*", "FINAL"},

@@ -43,6 +43,7 @@ GRANT INSERT ON billing.said_status TO tollstream_settle;
 GRANT INSERT ON billing.settlement_records TO tollstream_settle;
 GRANT INSERT ON billing.status_changes TO tollstream_settle;
 GRANT INSERT ON billing.taken_calls TO tollstream_settle;
+GRANT INSERT ON billing.voided_copies TO tollstream_settle;
 
 GRANT SELECT ON billing.* TO tollstream_usage;
 GRANT ALTER DELETE ON billing.open_duplicates TO tollstream_usage;
@@ -92,3 +93,4 @@ GRANT SELECT ON billing.status_changes TO tollstream_read;
 GRANT SELECT ON billing.taken_calls TO tollstream_read;
 GRANT SELECT ON billing.usage_daily TO tollstream_read;
 GRANT SELECT ON billing.usage_sweeps TO tollstream_read;
+GRANT SELECT ON billing.voided_copies TO tollstream_read;

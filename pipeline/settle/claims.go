@@ -101,6 +101,7 @@ func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
 			continue
 		}
 		if c.loop.registry.Voided(copied.Main, call.CallID) {
+			chunk.Voided = append(chunk.Voided, copied.Record)
 			continue
 		}
 		taken = append(taken, copied.Call())

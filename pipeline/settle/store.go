@@ -37,7 +37,8 @@ type Store interface {
 	AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error)
 
 	SaveRoutes(ctx context.Context, at billing.Instant, routes []Route) error
-	// DifferingCopies gives, by call id, the candidates of which several different ones exist.
+	// DifferingCopies gives, by call id, the open copies of which several different ones exist, among
+	// them older ones that closings before wrote as voided.
 	DifferingCopies(ctx context.Context, w Window) ([][]stored.Call, error)
 	WriteDuplicates(ctx context.Context, at billing.Instant, list []Duplicate) error
 	// TakenBefore gives which of an account's calls closings before a time took, those left out
@@ -130,6 +131,7 @@ type Chunk struct {
 	Moment      closing.Moment
 	Zone        *time.Location
 	Taken       []TakenCall
+	Voided      []*billing.CallRecord // copies whose call was taken back before a closing took it
 	Bills       []*billing.Bill
 	Ledger      []billing.LedgerEntry
 	Status      []billing.StatusChange // final

@@ -9,6 +9,7 @@ import (
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
+	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
 )
 
@@ -57,5 +58,17 @@ func (s *Store) WriteReversed(
 		{"account_id", mains},
 		{"call_id", calls},
 		{"closed_at", instants(len(calls), func(int) billing.Instant { return at })},
+	})
+}
+
+// writeVoided keeps the copies that later ones have to compete with (see competingCopies).
+func (s *Store) writeVoided(ctx context.Context, c *settle.Chunk) error {
+	v := c.Voided
+	n := len(v)
+	return s.insert(ctx, "voided_copies", []column{
+		{"account_id", values(n, func(i int) string { return v[i].AccountID })},
+		{"occurred_at", instants(n, func(i int) billing.Instant { return v[i].OccurredAt })},
+		{"call_id", values(n, func(i int) string { return v[i].CallID })},
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 	})
 }

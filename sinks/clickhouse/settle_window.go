@@ -42,7 +42,7 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	if w.First {
 		return from, args
 	}
-	since := w.Moment.At.Time().Add(-settle.TakeWindow)
+	since := windowStart(w)
 	sql := from + " AND appended_at >= ?"
 	args = append(args, since)
 	if len(w.NewAccounts) > 0 {
@@ -52,14 +52,42 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	return sql, args
 }
 
+// windowStart is the append time from which on a closing looks at copies of accounts that it knew.
+func windowStart(w settle.Window) time.Time {
+	return w.Moment.At.Time().Add(-settle.TakeWindow)
+}
+
 // routesAt are the ids that a closing knows: those that it learnt of and those of closings before.
 // A process that slept through a closing must not see what that one learnt.
 const routesAt = "SELECT account_id, main_account FROM account_routes FINAL WHERE closed_at <= ?"
 
+// copyFields are those of call_copies that the queries over open copies use.
+const copyFields = "* EXCEPT (main_account), id_hash, ver"
+
 // openCopies selects the copies below the barriers that are of known accounts and whose calls no
 // closing before took: what a closing has to decide, days that are still open included.
 func openCopies(w settle.Window, columns string) (string, []any) {
-	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash, ver", "FINAL")
+	copies, args := copiesIn(w, copyFields, "FINAL")
+	return openAmong(w, columns, copies, args)
+}
+
+// competingCopies selects the open copies and, of their calls, the older copies that were taken
+// back before a closing took them. Those go on counting against copies that arrived later: the call
+// of another account under the same call_id is not taken in their place (B4, B27).
+func competingCopies(w settle.Window, columns string) (string, []any) {
+	copies, args := copiesIn(w, copyFields, "FINAL")
+	if !w.First {
+		hashes, more := copiesIn(w, "id_hash", "")
+		copies += " UNION ALL SELECT " + copyFields + ` FROM call_copies FINAL
+			WHERE appended_at < ? AND (account_id, occurred_at, call_id) IN (
+				SELECT account_id, occurred_at, call_id FROM voided_copies
+				WHERE closed_at < ? AND xxHash64(call_id) IN (` + hashes + `))`
+		args = append(append(args, windowStart(w), w.Moment.At.Time()), more...)
+	}
+	return openAmong(w, columns, copies, args)
+}
+
+func openAmong(w settle.Window, columns, copies string, args []any) (string, []any) {
 	hashes, more := copiesIn(w, "id_hash", "")
 	at := w.Moment.At.Time()
 	return untakenOf(copies, hashes, columns), append(append(args, at, at), more...)
@@ -164,8 +192,8 @@ func (s *Store) Candidates(ctx context.Context, w settle.Window) (settle.Calls, 
 // DifferingCopies implements settle.Store. Identical copies have collapsed already; what is left
 // with a common call_id differs in a field that can move a bill, or in its day.
 func (s *Store) DifferingCopies(ctx context.Context, w settle.Window) ([][]stored.Call, error) {
-	ids, args := openCopies(w, "c.call_id")
-	sql, more := openCopies(w, readColumns)
+	ids, args := competingCopies(w, "c.call_id")
+	sql, more := competingCopies(w, readColumns)
 	sql += " AND c.call_id IN (SELECT call_id FROM (" + ids + ") GROUP BY call_id " +
 		"HAVING count() > 1) ORDER BY c.call_id, c.ver DESC" + prunePartitions
 	rows, err := s.conn.Query(ctx, sql, append(more, args...)...)

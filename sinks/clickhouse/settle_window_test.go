@@ -44,3 +44,36 @@ func TestLaterAccountsAreNotSeen(t *testing.T) {
 		}
 	}
 }
+
+// TestVoidedCopyCompetes: a copy that was taken back before a closing took it counts against a copy
+// of another account that arrives when the first is no longer looked at.
+func TestVoidedCopyCompetes(t *testing.T) {
+	s := newStore(t)
+	occurred := at(t, "2026-03-01T10:00:00+08:00")
+	day := billing.DayOf(occurred, shanghai)
+	voided := call("c1", "acme", occurred, occurred, 0)
+	write(t, s, batchOf(voided))
+	first := windowOfDay(day)
+	routes := []settle.Route{{AccountID: "acme", Main: "acme"}, {AccountID: "bolt", Main: "bolt"}}
+	if err := s.SaveRoutes(t.Context(), first.Moment.At, routes); err != nil {
+		t.Fatal(err)
+	}
+	err := s.WriteChunk(t.Context(), &settle.Chunk{Moment: first.Moment, Zone: shanghai,
+		Voided: []*billing.CallRecord{&voided.CallRecord}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived := occurred + 10*24*billing.Hour
+	write(t, s, batchOf(call("c1", "bolt", arrived, arrived, 1),
+		call("c2", "bolt", arrived, arrived, 2)))
+	w := windowOfDay(day + 10)
+	groups, err := s.DifferingCopies(t.Context(), w)
+	if err != nil || len(groups) != 1 || len(groups[0]) != 2 || groups[0][0].AccountID != "acme" ||
+		groups[0][1].AccountID != "bolt" {
+		t.Errorf("%+v, %v", groups, err)
+	}
+	mains, err := s.AccountsWithCandidates(t.Context(), w)
+	if err != nil || !slices.Equal(mains, []string{"bolt"}) {
+		t.Errorf("candidates of %q, %v: the old copy itself is not looked at again", mains, err)
+	}
+}

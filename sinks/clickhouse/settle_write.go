@@ -53,7 +53,7 @@ func (s *Store) WriteDuplicates(
 // else of these accounts is stored.
 func (s *Store) WriteChunk(ctx context.Context, c *settle.Chunk) error {
 	for _, write := range []func(context.Context, *settle.Chunk) error{
-		s.writeTaken, s.writeClosedUsage, s.writeBills, s.writeLines, s.writeEntries,
+		s.writeTaken, s.writeVoided, s.writeClosedUsage, s.writeBills, s.writeLines, s.writeEntries,
 		s.writeStatus, s.writeRequalified, s.writeStates,
 	} {
 		if err := write(ctx, c); err != nil {
