@@ -94,10 +94,8 @@ func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
 		}
 		copied := c.judge(call)
 		if copied.Refusal != nil {
-			if call.Cohort == "" || copied.Refusal.Reason == billing.AccountIsClosed {
-				chunk.Requalified = append(chunk.Requalified, // else it is there for this reason
-					Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
-			}
+			chunk.Requalified = append(chunk.Requalified,
+				Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
 			continue
 		}
 		if c.loop.registry.Voided(copied.Main, call.CallID) {

@@ -30,6 +30,7 @@ type closer struct {
 	accepted   map[string][]*accounts.Decision // those that take effect, by main account
 	losers     map[billing.Arrival]bool
 	reversed   map[string][]closing.Reversed // by main account (B27)
+	refused    map[billing.Arrival]bool      // events that were accepted, and are refused now
 	totals     Totals
 	conflicts  int64
 }
@@ -99,7 +100,7 @@ func (c *closer) window() Window {
 
 // closeAccounts closes every account concerned. Its rows are seen once the closing is done.
 func (c *closer) closeAccounts(ctx context.Context, w Window) error {
-	c.totals = Totals{}
+	c.totals, c.refused = Totals{}, map[billing.Arrival]bool{}
 	c.accepted = map[string][]*accounts.Decision{}
 	for i := range c.decisions {
 		if d := &c.decisions[i]; d.Verdict == accounts.Accepted {
@@ -270,6 +271,7 @@ func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
 		DueAt: account.DueAt(cat, c.moment), StatusDue: due})
 	chunk.add(id, &r)
 	for _, e := range r.Refused {
+		c.refused[e.Event.Arrival] = true
 		chunk.Requalified = append(chunk.Requalified,
 			Requalified{Arrival: e.Event.Arrival, Event: &e.Event, Refusal: &e.Refusal})
 	}
@@ -294,13 +296,21 @@ func (c *closer) corrections(
 // trigger names the closing as what brought news of a status.
 func (c *closer) trigger() string { return c.moment.Day.String() + "/closing" }
 
-// quarantineEvents records which events were refused, which wait, and which waited and act now.
+// quarantineEvents records which events were refused, which wait, and which waited and act now. Of
+// an event that waited and was decided in one closing the last decision counts; what closing an
+// account refused is recorded with it.
 func (c *closer) quarantineEvents(ctx context.Context) error {
+	last := map[billing.Arrival]int{}
+	for i := range c.decisions {
+		last[c.decisions[i].Event.Arrival] = i
+	}
 	var list []Requalified
 	for i := range c.decisions {
 		d := &c.decisions[i]
 		q := Requalified{Arrival: d.Event.Arrival, Event: &d.Event, Refusal: d.Refusal}
 		switch {
+		case last[q.Arrival] != i || c.refused[q.Arrival]:
+			continue
 		case d.Verdict == accounts.Refused:
 		case d.Verdict == accounts.Waiting:
 			q.Refusal = billing.NotOpen(d.Event.AccountID)

@@ -249,43 +249,4 @@ func (s *Store) CountCalls(ctx context.Context) (CallCounts, error) {
 	return c, s.options.explain("count calls", err)
 }
 
-// Requalify implements settle.Store. A record that is in quarantine already keeps its bytes: the
-// new row repeats them. An account event that was well-formed on arrival gets its bytes from where
-// events are stored.
-func (s *Store) Requalify(
-	ctx context.Context, at billing.Instant, list []settle.Requalified,
-) error {
-	for i := range list {
-		if err := s.requalify(ctx, uint64(at), &list[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Store) requalify(ctx context.Context, version uint64, r *settle.Requalified) error {
-	reason, detail := "", ""
-	if r.Refusal != nil {
-		reason, detail = string(r.Refusal.Reason), r.Refusal.Detail
-	}
-	where := "topic = ? AND partition = ? AND offset = ?"
-	place := []any{r.Arrival.Topic, r.Arrival.Partition, r.Arrival.Offset}
-	if r.Event != nil {
-		return s.exec(ctx, "record an account event in quarantine", `INSERT INTO quarantined_records
-			(topic, partition, offset, appended_at, key, value, headers, reason, detail,
-				account_id, call_or_event_id, resolved, version)
-			SELECT topic, partition, offset, appended_at, account_id, value, map(), ?, ?,
-				account_id, event_id, ?, ?
-			FROM account_events FINAL WHERE `+where,
-			append([]any{reason, detail, r.Resolved, version}, place...)...)
-	}
-	return s.exec(ctx, "change a record's place in quarantine", `INSERT INTO quarantined_records
-		(topic, partition, offset, appended_at, key, value, headers, reason, detail,
-			account_id, call_or_event_id, resolved, version)
-		SELECT topic, partition, offset, appended_at, key, value, headers,
-			if(? = '', reason, ?), if(? = '', detail, ?), account_id, call_or_event_id, ?, ?
-		FROM quarantined_records FINAL WHERE `+where,
-		append([]any{reason, reason, reason, detail, r.Resolved, version}, place...)...)
-}
-
 var _ settle.Store = (*Store)(nil)

@@ -77,3 +77,34 @@ func TestVoidedCopyCompetes(t *testing.T) {
 		t.Errorf("candidates of %q, %v: the old copy itself is not looked at again", mains, err)
 	}
 }
+
+// TestRequalifyKeepsWhatIsSaidAlready: only another reason makes another row, and a call that is
+// not in quarantine has no bytes to put there.
+func TestRequalifyKeepsWhatIsSaidAlready(t *testing.T) {
+	s := newStore(t)
+	arrived := at(t, "2026-03-01T10:00:00+08:00")
+	place := func(offset int64) billing.Arrival {
+		return billing.Arrival{Appended: arrived, Topic: "faceid.calls", Partition: 3, Offset: offset}
+	}
+	unknown := billing.Refusal{Reason: billing.UnknownAccount, Detail: "account acme"}
+	noTag := billing.Refusal{Reason: billing.NoBillingTag, Detail: "channel eid"}
+	var held []stored.Quarantined
+	for i, refusal := range []billing.Refusal{unknown, noTag} {
+		held = append(held, stored.Quarantined{Arrival: place(int64(i)), Value: []byte("{}"),
+			Refusal: refusal, Version: 1})
+	}
+	write(t, s, &stored.Batch{Quarantined: held})
+	var list []settle.Requalified
+	for i := range int64(3) {
+		list = append(list, settle.Requalified{Arrival: place(i), Refusal: &noTag})
+	}
+	if err := s.Requalify(t.Context(), 7, list); err != nil {
+		t.Fatal(err)
+	}
+	have := rowTexts(t, s, "offset, reason, value, version",
+		"FROM quarantined_records FINAL ORDER BY offset")
+	want := []string{"0 no_billing_tag {} 7", "1 no_billing_tag {} 1"}
+	if !slices.Equal(have, want) {
+		t.Errorf("have %q, want %q", have, want)
+	}
+}
