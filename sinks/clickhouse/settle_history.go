@@ -185,7 +185,7 @@ func (s *Store) Unenriched(
 	rows, err := s.conn.Query(ctx, `SELECT '' AS main_account, c.call_id, c.account_id,
 			c.occurred_at, c.dims, c.result_code, c.need_charge, c.sdk_platform, c.sdk_name,
 			c.sdk_version, c.topic, c.partition, c.offset, c.appended_at, c.cohort
-		FROM call_copies AS c FINAL WHERE main_account = '' AND toDate(occurred_at) >= ?
+		FROM call_copies AS c FINAL WHERE c.main_account = '' AND toDate(c.occurred_at) >= ?
 		ORDER BY appended_at, topic, partition, offset LIMIT ?`, dayTime(openFrom), limit)
 	if err != nil {
 		return nil, s.options.explain(doing, err)

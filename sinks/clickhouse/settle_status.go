@@ -24,11 +24,12 @@ func (s *Store) StatusOf(
 		full := list
 		list = nil
 		return each(full)
-	}, `SELECT true AS provisional, `+saidColumns+` FROM said_status FINAL WHERE based_on = ?
-		UNION ALL
-		SELECT false AS provisional, event_id, account_id, status, effective_at, balance, cause,
-			closed_at AS based_on, '' AS corrects, false AS withdraws
-		FROM status_changes FINAL WHERE closed_at = ? AND NOT status_changes.provisional
+	}, `SELECT provisional, `+saidColumns+` FROM (
+			SELECT true AS provisional, `+saidColumns+` FROM said_status FINAL WHERE based_on = ?
+			UNION ALL
+			SELECT false AS provisional, event_id, account_id, status, effective_at, balance, cause,
+				closed_at AS based_on, '' AS corrects, false AS withdraws
+			FROM status_changes FINAL WHERE closed_at = ? AND NOT status_changes.provisional)
 		ORDER BY account_id, multiIf(NOT provisional, 1, effective_at < ?, 0, 2), effective_at,
 			withdraws DESC, event_id`,
 		at.Time(), at.Time(), at.Time())
@@ -83,7 +84,7 @@ func (s *Store) WriteSaid(ctx context.Context, list []billing.StatusChange) erro
 func (s *Store) MarkSaid(ctx context.Context, base billing.Instant) error {
 	err := s.conn.Exec(ctx, `INSERT INTO said_status
 		SELECT * REPLACE (true AS published) FROM said_status FINAL
-		WHERE based_on = ? AND NOT published`, base.Time())
+		WHERE based_on = ? AND NOT said_status.published`, base.Time())
 	return s.options.explain("note which statuses were published", err)
 }
 
