@@ -71,6 +71,10 @@ stories: ## Run the stories of pipeline/stories (UPDATE=1 writes what came out)
 props: ## Random worlds: engine against the naive biller, and laws (N=10000 worlds, SEED=1)
 	go test -count=1 -timeout 60m ./pipeline/props -args $(if $(N),-worlds=$(N)) $(if $(SEED),-seed=$(SEED))
 
+.PHONY: sim
+sim: ## The stream in simulated worlds with faults at every edge (N=10000 worlds, SEED=1)
+	go test -count=1 -timeout 120m -run TestWorlds -v ./pipeline/simulation -args $(if $(N),-worlds=$(N)) $(if $(SEED),-seed=$(SEED))
+
 .PHONY: mutants
 mutants: ## Break the engine in some forty small ways; the worlds must notice each
 	go test -count=1 -timeout 60m -run TestMutants -v ./pipeline/props -args -mutants

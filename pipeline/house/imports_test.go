@@ -53,6 +53,8 @@ var order = map[string][]string{
 	"house":               {},
 	"naive":               {"billing", "catalog", "decode"}, // a second road, for tests
 	"props":               {"batch", "billing", "canonical", "catalog", "naive"},
+	"simulation": {"billing", "canonical", "catalog", "closing", "kafkalog", "roster", "settle",
+		"stored"}, // the world around the loops, for tests
 }
 
 // kernelStd are the standard packages that the kernel may use, and the libraries.
