@@ -45,6 +45,7 @@ var rebuiltTables = []content{
 	{"account_events", "*", "FINAL"},
 	{"deliveries", "* EXCEPT reason", "FINAL"}, // of its quarantine on arrival, provisional
 	{"catalogs", "* EXCEPT stored_at", "FINAL"},
+	{"log_epochs", "*", "FINAL"},
 	{"call_copies", "call_id, account_id, occurred_at, dims, result_code, need_charge, " +
 		"sdk_platform, sdk_name, sdk_version, billing_hash, topic, partition, offset, appended_at",
 		"FINAL"},

@@ -15,6 +15,7 @@ import (
 	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
 )
 
@@ -181,6 +182,18 @@ func (f fakeSettled) CatalogFile(context.Context, string) ([]byte, error) { retu
 type fakeStore struct {
 	Store
 	done []stored.Settlement
+	has  int64 // offsets below it are stored
+}
+
+func (f fakeStore) Missing(
+	_ context.Context, ranges []stored.Barrier,
+) (missing []settle.Missing, err error) {
+	for _, r := range ranges {
+		if r.High > f.has {
+			missing = append(missing, settle.Missing{Topic: r.Topic, From: max(r.Low, f.has), To: r.High})
+		}
+	}
+	return missing, nil
 }
 
 func (f fakeStore) ClosedSettlements(context.Context) ([]stored.Settlement, error) {
@@ -250,14 +263,44 @@ func TestGapsAreReadOver(t *testing.T) {
 	}
 }
 
-// TestEpochsThatAreOver cannot be read again.
+// TestEpochsThatAreOver cannot be read again: what closings saw of them has to be stored, or to be
+// accepted as lost. What is asked for, and read, is of the epoch that the topic is in.
 func TestEpochsThatAreOver(t *testing.T) {
-	recorded := closings()[:1]
-	recorded[0].Barriers = []stored.Barrier{{Topic: "events", High: 1}}
-	_, err := New(t.Context(), Options{Log: fakeLog{"events": {}}, Events: "events",
-		Store: fakeStore{}, Settled: fakeSettled{recorded: recorded, epochs: stored.Epochs{"events": {
-			{Topic: "events", Number: 1}, {Topic: "events", Number: 2, Reason: "made again"}}}}})
-	if err == nil || !strings.Contains(err.Error(), "epoch 2 (made again") {
-		t.Errorf("%v", err)
+	over := func(low, high int64) []stored.Barrier {
+		return []stored.Barrier{{Topic: "events", Low: low, High: high},
+			{Topic: "events#2", Low: 0, High: 2}}
+	}
+	has, lacks := fakeStore{has: 7}, fakeStore{has: 6}
+	const refused = "from offset 6 on, and the topic is in epoch 2 (made again, said li)"
+	for _, x := range []struct {
+		name     string
+		store    fakeStore
+		barriers []stored.Barrier
+		gap      stored.Gap
+		want     string
+	}{
+		{"no record was seen", lacks, over(7, 7), stored.Gap{}, ""},
+		{"all are stored", has, over(3, 7), stored.Gap{}, ""},
+		{"one is not", lacks, over(3, 7), stored.Gap{}, refused},
+		{"it is accepted as lost", lacks, over(3, 7), stored.Gap{From: 6, To: 7}, ""},
+		{"another one is", lacks, over(3, 7), stored.Gap{From: 4, To: 6}, refused},
+	} {
+		recorded := closings()[:1]
+		recorded[0].Barriers = x.barriers
+		x.gap.Topic = "events"
+		settled := fakeSettled{recorded: recorded, gaps: []stored.Gap{x.gap},
+			epochs: stored.Epochs{"events": {{Topic: "events", Number: 1},
+				{Topic: "events", Number: 2, Reason: "made again", By: "li"}}}}
+		p, err := New(t.Context(), Options{Log: fakeLog{"events": {"a", "b"}}, Events: "events",
+			Store: x.store, Settled: settled})
+		if x.want != "" {
+			if err == nil || !strings.Contains(err.Error(), x.want) {
+				t.Errorf("%s: %v", x.name, err)
+			}
+			continue
+		}
+		if err != nil || p.Offsets != 2 || !slices.Equal(p.toRead(x.barriers), x.barriers[1:]) {
+			t.Errorf("%s: %+v, %v", x.name, p, err)
+		}
 	}
 }

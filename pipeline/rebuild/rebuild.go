@@ -51,6 +51,7 @@ type Settled interface {
 type Store interface {
 	settle.Store
 	ResolveRequeued(ctx context.Context, list []stored.Requeued) error
+	KeepEpoch(ctx context.Context, e stored.Epoch) error
 }
 
 // Reader stores stretches of the log, as ingest.Loop.Stretches says.
@@ -82,20 +83,6 @@ type Options struct {
 	Differs func(Difference)         // hears of each difference, in the order of the closings
 }
 
-// Plan is a rebuild that can begin.
-type Plan struct {
-	Options
-	recorded []stored.Settlement // in order
-	gaps     []stored.Gap        // accepted ones: they are passed over as they were the first time
-	epochs   stored.Epochs       // which log each topic is
-	done     int                 // how many of them the database has
-	tail     []stored.Barrier    // beyond the last barriers
-	Offsets  int64               // to be read
-}
-
-// Closings is how many closings are to be done.
-func (p *Plan) Closings() int { return len(p.recorded) - p.done }
-
 // Result says what a rebuild did.
 type Result struct {
 	Closings, Bills, Statuses, Differences int
@@ -107,127 +94,15 @@ type Result struct {
 	Open *stored.Settlement
 }
 
-// New reads which closings are recorded and how far the database is.
-func New(ctx context.Context, o Options) (*Plan, error) {
-	p := &Plan{Options: o}
-	all, err := o.Settled.Settlements(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if p.gaps, err = o.Settled.Gaps(ctx); err != nil {
-		return nil, err
-	}
-	if p.epochs, err = o.Settled.Epochs(ctx); err != nil {
-		return nil, err
-	}
-	for _, s := range all { // sorted below
-		p.recorded = append(p.recorded, *s)
-	}
-	slices.SortFunc(p.recorded, func(a, b stored.Settlement) int { return int(a.Day - b.Day) })
-	for i := 1; i < len(p.recorded); i++ {
-		if before := p.recorded[i-1].Day; p.recorded[i].Day != before+1 {
-			return nil, fmt.Errorf("the settlements topic has the closing of %s and none of %s, the day "+
-				"after %s; it has lost records, or is of two deployments", p.recorded[i].Day, before+1,
-				before)
-		}
-	}
-	done, err := o.Store.ClosedSettlements(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.checkDone(done); err != nil {
-		return nil, err
-	}
-	if err := p.checkLogs(); err != nil {
-		return nil, err
-	}
-	if p.tail, err = p.beyond(ctx); err != nil {
-		return nil, err
-	}
-	p.Offsets = offsetsOf(stored.Without(p.tail, p.gaps))
-	for i := p.done; i < len(p.recorded); i++ {
-		p.Offsets += offsetsOf(stored.Without(p.recorded[i].Barriers, p.gaps))
-	}
-	return p, nil
-}
-
-func offsetsOf(list []stored.Barrier) (n int64) {
-	for _, b := range list {
-		n += b.High - b.Low
-	}
-	return n
-}
-
-// checkDone compares the closings that the database has with those that are recorded.
-func (p *Plan) checkDone(done []stored.Settlement) error {
-	p.done = len(done)
-	for i := range done {
-		d := &done[i]
-		if i >= len(p.recorded) || d.Day != p.recorded[i].Day ||
-			d.CatalogDigest != p.recorded[i].CatalogDigest ||
-			!slices.Equal(d.Barriers, p.recorded[i].Barriers) {
-			return fmt.Errorf("the database has a closing of %s that the settlements topic does not "+
-				"have like this; it is of another deployment: use an empty one", d.Day)
-		}
-	}
-	return nil
-}
-
-// checkLogs refuses what cannot be read again: records of an epoch that is over.
-func (p *Plan) checkLogs() error {
-	for i := p.done; i < len(p.recorded); i++ {
-		for _, b := range p.recorded[i].Barriers {
-			epoch := p.epochs.Last(stored.TopicOf(b.Topic))
-			if b.Low < b.High && b.Topic != epoch.Log() {
-				return fmt.Errorf("the closing of %s saw records of %s/%d, and the topic is in epoch %d "+
-					"(%s, said %s): they are not on the cluster any more; restore the database from a "+
-					"backup of after that", p.recorded[i].Day, b.Topic, b.Partition, epoch.Number,
-					epoch.Reason, epoch.By)
-			}
-		}
-	}
-	return nil
-}
-
-// beyond are the stretches from the last barriers to the ends of the logs, as they are now.
-func (p *Plan) beyond(ctx context.Context) ([]stored.Barrier, error) {
-	var last []stored.Barrier
-	if n := len(p.recorded); n > 0 {
-		last = p.recorded[n-1].Barriers
-	}
-	var out []stored.Barrier
-	for _, topic := range append([]string{p.Events}, p.Calls...) {
-		info, err := p.Log.Topic(ctx, topic)
-		if err != nil {
-			return nil, err
-		}
-		epoch := p.epochs.Last(topic)
-		if err := epoch.Check(info.ClusterID, info.ID); err != nil {
-			return nil, err
-		}
-		for _, partition := range info.Partitions {
-			b := stored.Barrier{Topic: epoch.Log(), Partition: int32(partition)}
-			if b.Low, _, b.High, err = p.Log.Offsets(ctx, topic, partition); err != nil {
-				return nil, err
-			}
-			for _, l := range last {
-				if l.Topic == b.Topic && l.Partition == b.Partition {
-					b.Low = max(b.Low, l.High)
-				}
-			}
-			b.High = max(b.Low, b.High)
-			out = append(out, b)
-		}
-	}
-	return out, nil
-}
-
 // Run makes the database. Its error is that of the world, or of a broken sum; what differs from the
 // output topics is in the result.
 func (p *Plan) Run(ctx context.Context) (*Result, error) {
 	r := &run{Plan: p, result: &Result{}}
 	if n := len(p.recorded); n > 0 {
 		r.last = &p.recorded[n-1]
+	}
+	if err := r.keepEpochs(ctx); err != nil {
+		return nil, err
 	}
 	if err := r.listen(ctx); err != nil {
 		return nil, err
@@ -339,7 +214,7 @@ func (r *run) stretches(
 	ctx context.Context, list []stored.Barrier,
 ) ([]stored.Requeued, error) {
 	var events, calls []stored.Barrier
-	for _, b := range stored.Without(list, r.gaps) {
+	for _, b := range r.toRead(list) {
 		if stored.TopicOf(b.Topic) == r.Events {
 			events = append(events, b)
 		} else {
