@@ -24,6 +24,7 @@ var errRebuiltOther = errors.New("the rebuilt records differ from the output top
 
 func newRebuildCommand() *cobra.Command {
 	var resume bool
+	var metricsFile string
 	c := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make a ClickHouse database again from the topics, and compare the bills",
@@ -48,7 +49,8 @@ line: account, period, field. A difference ends it with exit status 1.`,
 			}
 			s := &system{cfg: cfg, cat: cat, logger: logger}
 			defer s.Close()
-			r := rebuilder{system: s, out: c.OutOrStdout(), stderr: c.ErrOrStderr()}
+			r := rebuilder{system: s, out: c.OutOrStdout(), stderr: c.ErrOrStderr(),
+				metricsFile: metricsFile}
 			if err := r.prepare(c.Context(), resume); err != nil {
 				return err
 			}
@@ -57,6 +59,8 @@ line: account, period, field. A difference ends it with exit status 1.`,
 	}
 	c.Flags().BoolVar(&resume, "resume", false,
 		"go on with a rebuild of this database that was interrupted")
+	c.Flags().StringVar(&metricsFile, "metrics-file", "",
+		"write the result to this file for Prometheus' textfile collector, NAME.prom")
 	addConfigFlags(c)
 	return c
 }
@@ -65,6 +69,7 @@ line: account, period, field. A difference ends it with exit status 1.`,
 type rebuilder struct {
 	*system
 	out, stderr io.Writer
+	metricsFile string
 }
 
 // prepare makes sure of an empty database, or one to go on with, and connects everything.
@@ -125,6 +130,13 @@ func (r *rebuilder) run(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("rebuild: %w", err)
+	}
+	if r.metricsFile != "" {
+		err := observe.WriteRebuilt(r.metricsFile, observe.Rebuilt{Closings: int64(result.Closings),
+			Bills: int64(result.Bills), Differences: int64(result.Differences), At: time.Now()})
+		if err != nil {
+			return err
+		}
 	}
 	return r.report(result, time.Since(started))
 }

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/ingest"
 	"tollstream/pipeline/kafkalog"
@@ -70,7 +73,10 @@ func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, erro
 	if s.cat, err = loadCatalog(cfg.Catalog); err != nil {
 		return nil, err
 	}
-	if s.store, err = openStore(ctx, cfg, s.cat); err != nil {
+	s.metrics.Expect(known(cfg, s.cat))
+	o := storeOptions(cfg, s.cat)
+	o.Failed = s.metrics.ServerFailed(observe.ClickHouse)
+	if s.store, err = clickhouse.Open(ctx, o); err != nil {
 		return nil, err
 	}
 	if err := s.store.Ready(ctx); err != nil {
@@ -93,6 +99,18 @@ func build(ctx context.Context, cfg *Config, logger *slog.Logger) (*system, erro
 	}
 	s.roster = roster.New(s.cat, s.store)
 	return s, nil
+}
+
+// known are the labels that metrics can have from the start.
+func known(cfg *Config, cat *catalog.Catalog) observe.Known {
+	k := observe.Known{
+		Topics:     append([]string{cfg.Kafka.Topics.AccountEvents}, cfg.Kafka.Topics.Calls...),
+		CodeTables: slices.Collect(maps.Keys(cat.Codes)),
+	}
+	for _, r := range billing.Reasons() {
+		k.Reasons = append(k.Reasons, string(r))
+	}
+	return k
 }
 
 func buildInfo() observe.Build {
@@ -136,6 +154,7 @@ func (s *system) connectLog(ctx context.Context) (*kafkago.Transport, error) {
 	s.log, err = kafkalog.New(kafkalog.Options{
 		Brokers: k.Brokers, Transport: transport, ClientID: k.ClientID,
 		MaxWait: k.Fetch.MaxWait, MinBytes: int(k.Fetch.MinBytes), MaxBytes: int(k.Fetch.MaxBytes),
+		Failed: s.metrics.ServerFailed(observe.Kafka),
 	})
 	if err != nil {
 		return nil, err
@@ -151,6 +170,7 @@ func (s *system) connectKafka(ctx context.Context) error {
 	k := &s.cfg.Kafka
 	s.producer, err = kafkalog.NewProducer(kafkalog.ProducerOptions{
 		Brokers: k.Brokers, Transport: transport, ClientID: k.ClientID,
+		Failed: s.metrics.ServerFailed(observe.Kafka),
 	})
 	if err != nil {
 		return err
@@ -273,6 +293,7 @@ func (s *system) ingest(ctx context.Context) error {
 		RecordsMax: s.cfg.Ingest.BatchRecordsMax, BytesMax: int(s.cfg.Ingest.BatchBytesMax),
 		AgeMax: s.cfg.Ingest.BatchAgeMax, Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
 		Progress: progress, Logger: s.logger,
+		Partitions: s.health.Loop(roleIngest+" partitions", s.cfg.HTTP.StallAfter),
 	}).Run(ctx)
 }
 
@@ -288,13 +309,16 @@ func (s *system) group(
 	return kafkalog.NewGroup(kafkalog.GroupOptions{
 		Brokers: k.Brokers, GroupID: k.Group + "-" + role, Topics: topics,
 		Dialer: kafkalog.Dialer(transport), SessionTimeout: k.SessionTimeout,
-		JoinFailed: func(err error) { progress.Waits(err.Error()) },
+		JoinFailed: func(err error) {
+			progress.Waits(err.Error())
+			s.metrics.ServerFailed(observe.Kafka)(true)
+		},
 	})
 }
 
 func (s *system) usage(ctx context.Context) error {
 	return usage.Run(ctx, usage.Options{
-		Store:    s.store,
+		Store: s.store, Counter: s.store,
 		Roster:   roster.New(s.cat, s.store),
 		Interval: s.cfg.Usage.SweepInterval, Kick: s.kick, Now: s.now, Metrics: s.metrics,
 		Progress: s.health.Loop(roleUsage, 2*s.cfg.Usage.SweepInterval+s.cfg.HTTP.StallAfter),

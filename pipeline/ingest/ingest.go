@@ -67,7 +67,7 @@ type Settled interface {
 	Epochs(ctx context.Context) (stored.Epochs, error)
 }
 
-// Options connect the loop. All fields but Backoff are required.
+// Options connect the loop. All fields but Backoff and Partitions are required.
 type Options struct {
 	Log        Log
 	Group      Group
@@ -85,7 +85,9 @@ type Options struct {
 	Backoff  func() backoff.BackOff
 	Metrics  *observe.Metrics
 	Progress *observe.Progress
-	Logger   *slog.Logger
+	// Partitions is ready while no single partition stands still.
+	Partitions *observe.Progress
+	Logger     *slog.Logger
 }
 
 // Loop is one member of the consumer group.
@@ -93,6 +95,7 @@ type Loop struct {
 	Options
 	builder   builder
 	refreshed time.Time // when the roster last read what other members stored
+	lag       lag
 	// As of the start of reading:
 	gaps   []stored.Gap   // accepted ones
 	epochs []stored.Epoch // of the topics that are read
@@ -108,8 +111,20 @@ func New(o Options) *Loop {
 		o.Backoff = growingWait
 	}
 	o.BytesMax = cmp.Or(o.BytesMax, 128<<20)
+	o.Metrics.Steps(stepWrite, stepPublish, stepEvents, stepProve, stepBelow, stepKeep, stepEnds)
 	return &Loop{Options: o, builder: newBuilder(o.Catalog, o.Events)}
 }
+
+// The steps that can fail, as logs, metrics and readiness name them.
+const (
+	stepWrite   = "write to ClickHouse"
+	stepPublish = "publish quarantined records"
+	stepEvents  = "read account events"
+	stepProve   = "look for records that are not stored"
+	stepBelow   = "read what the log no longer has"
+	stepKeep    = "keep what was stored"
+	stepEnds    = "ask where the logs end"
+)
 
 // Run reads until the context ends. A group that cannot be joined is joined again. So is one whose
 // partitions cannot be read on: a batch is corrupt, the log ends below what was read, the topic is
@@ -145,8 +160,10 @@ type round struct {
 // generation reads the assigned partitions until the next rebalance. Where the database turns out
 // to lack what it acknowledged, reading begins anew from there.
 func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
+	l.Metrics.Revoked()
 	if len(gen.Assignments) == 0 { // other members read everything, until one of them is gone
 		l.Progress.IdleUntil(time.Now().AddDate(100, 0, 0))
+		l.Partitions.IdleUntil(time.Now().AddDate(100, 0, 0))
 		<-ctx.Done()
 		return nil
 	}
@@ -169,6 +186,8 @@ func (l *Loop) read(
 ) error {
 	rounds := make(chan round, 1)
 	group, ctx := errgroup.WithContext(ctx)
+	l.lag.begin(positions)
+	group.Go(func() error { return l.watchLag(ctx) })
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.store(ctx, gen, rounds) })
 	return group.Wait()
@@ -200,7 +219,8 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 			r.bytes += f.Size()
 			at[i].Offset = next
 			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
-			l.Metrics.Lag(f.Topic, f.Partition, f.HighWatermark-next)
+			l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
+				f.HighWatermark, f.LastStable)
 		}
 		select {
 		case out <- r:
@@ -268,6 +288,7 @@ func (l *Loop) gather(ctx context.Context, in <-chan round) round {
 
 // effects are the numbered steps of the package comment.
 func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) error {
+	started := time.Now()
 	if err := l.sameLogs(ctx); err != nil {
 		return err
 	}
@@ -276,7 +297,7 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 		return err
 	}
 	if len(batch.Quarantined) > 0 {
-		if err := l.retry(ctx, "publish quarantined records", func() error { // 3
+		if err := l.retry(ctx, stepPublish, func() error { // 3
 			return l.Quarantine.PublishQuarantined(ctx, batch.Quarantined)
 		}); err != nil {
 			return err
@@ -296,6 +317,8 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 			a.Offset, a.Committed = next, true
 		}
 	}
+	l.lag.stored(r.next)
+	l.Metrics.Batch(r.offsets, r.bytes, time.Since(started))
 	l.count(batch, r)
 	for i := range r.fetched {
 		r.fetched[i].Release() // the batch is stored; nothing holds its bytes any more
@@ -310,12 +333,12 @@ func (l *Loop) write(ctx context.Context, fetched []kafkalog.Fetched) (*stored.B
 		return nil, err
 	}
 	started := time.Now()
-	if err := l.retry(ctx, "write to ClickHouse", func() error {
+	if err := l.retry(ctx, stepWrite, func() error {
 		return l.Store.WriteBatch(ctx, batch)
 	}); err != nil {
 		return nil, err
 	}
-	l.Metrics.Inserted(len(batch.Deliveries), time.Since(started))
+	l.Metrics.Inserted(time.Since(started))
 	return batch, nil
 }
 
@@ -323,7 +346,7 @@ func (l *Loop) write(ctx context.Context, fetched []kafkalog.Fetched) (*stored.B
 // the calls what is known of their accounts.
 func (l *Loop) enrich(ctx context.Context, batch *stored.Batch) error {
 	if time.Since(l.refreshed) > rosterAgeMax {
-		if err := l.retry(ctx, "read account events", func() error {
+		if err := l.retry(ctx, stepEvents, func() error {
 			_, err := l.Roster.Refresh(ctx)
 			return err
 		}); err != nil {
@@ -334,28 +357,6 @@ func (l *Loop) enrich(ctx context.Context, batch *stored.Batch) error {
 	l.Roster.Admit(batch.Events)
 	enrich(batch, l.Roster)
 	return nil
-}
-
-func (l *Loop) count(batch *stored.Batch, r *round) {
-	l.Metrics.Committed(r.next)
-	for i := range batch.Deliveries {
-		d := &batch.Deliveries[i]
-		l.Metrics.Delivered(d.Arrival.Topic, d.Outcome)
-	}
-	for i := range batch.Quarantined {
-		l.Metrics.Quarantined(string(batch.Quarantined[i].Refusal.Reason))
-	}
-	for i := range batch.Calls {
-		c := &batch.Calls[i]
-		if c.Main != "" && c.Judgement.NoTag == "" && !c.Judgement.FreeAction &&
-			!c.Judgement.CodeKnown {
-			l.Metrics.UnknownCode(c.Judgement.CodeTable)
-		}
-	}
-	if n := len(batch.Deliveries); n > 0 {
-		last := batch.Deliveries[n-1].Arrival.Appended
-		l.Metrics.Appended(last.Time())
-	}
 }
 
 // growingWait is the usual wait between tries.

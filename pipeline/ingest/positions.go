@@ -105,7 +105,7 @@ func (l *Loop) goOnAbove(at []kafkalog.Position, err error) error {
 
 // skipped says that offsets [from, to) are lost.
 func (l *Loop) skipped(topic string, partition int, from, to int64) {
-	l.Metrics.Failed("read what the log no longer has")
+	l.Metrics.Failed(stepBelow)
 	l.Logger.Error("the log begins above what was read: records are lost, and closings wait until "+
 		"that is accepted with tollstream settle accept-gap", "topic", topic, "partition", partition,
 		"from", from, "to", to)
@@ -155,7 +155,7 @@ func (l *Loop) missing(
 	missing = whole[0].High
 	for _, r := range stored.Without(whole, l.gaps) {
 		var at int64
-		err = l.retry(ctx, "look for records that are not stored", func() (err error) {
+		err = l.retry(ctx, stepProve, func() (err error) {
 			at, err = l.Store.FirstMissing(ctx, r.Topic, r.Partition, r.Low, r.High)
 			return err
 		})
@@ -188,7 +188,7 @@ func (l *Loop) look(ctx context.Context, assigned []kafkalog.Assignment) error {
 			return err
 		}
 		if a.Committed && missing < a.Offset {
-			l.Metrics.Failed("keep what was stored")
+			l.Metrics.Failed(stepKeep)
 			l.Logger.Error("ingest reads again what the database has lost", "topic", a.Topic,
 				"partition", a.Partition, "from", missing, "committed", a.Offset)
 			return errLacks

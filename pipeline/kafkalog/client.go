@@ -48,6 +48,8 @@ type Options struct {
 	MaxPartitionBytes int
 	// RetryFor bounds all tries of one call; default 15 s, longer than an ordinary election.
 	RetryFor time.Duration
+	// Failed, if not nil, hears of each try that failed, and whether waiting can cure it.
+	Failed func(passes bool)
 }
 
 // withDefaults fills in what was left out.
@@ -179,6 +181,9 @@ func (c *Client) retry(ctx context.Context, what, topic string, op func() error)
 		err := op()
 		if topic != "" && unknownTopic(err) {
 			unknown++
+		}
+		if err != nil && ctx.Err() == nil && c.opts.Failed != nil {
+			c.opts.Failed(retriable(err))
 		}
 		if err != nil && (!retriable(err) || unknown >= unknownTriesMax) {
 			return struct{}{}, backoff.Permanent(err)

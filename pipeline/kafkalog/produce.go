@@ -28,6 +28,8 @@ type ProducerOptions struct {
 	// Attempts per batch; default 5. A batch whose answer was lost is written again, so a
 	// record can stand in the log twice: kafka-go has no idempotent producer.
 	Attempts int
+	// Failed, if not nil, hears of each call that failed, and whether waiting can cure it.
+	Failed func(passes bool)
 }
 
 // Outgoing is a record to write.
@@ -78,6 +80,7 @@ type Producer struct {
 	writer    *kafka.Writer
 	transport *kafka.Transport
 	brokers   []string
+	failed    func(passes bool) // may be nil
 }
 
 // NewProducer checks the options; it connects to nothing.
@@ -92,6 +95,7 @@ func NewProducer(o ProducerOptions) (*Producer, error) {
 	transport := ownTransport(shared.withDefaults())
 	return &Producer{
 		brokers:   o.Brokers,
+		failed:    o.Failed,
 		transport: transport,
 		writer: &kafka.Writer{
 			Addr: kafka.TCP(o.Brokers...), Transport: transport,
@@ -121,7 +125,12 @@ func (p *Producer) Produce(ctx context.Context, records ...Outgoing) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("produce: %w", context.Cause(ctx))
 	}
-	return p.recordErrors(err, records)
+	err = p.recordErrors(err, records)
+	if p.failed != nil {
+		var away *Unavailable
+		p.failed(errors.As(err, &away))
+	}
+	return err
 }
 
 // write sends the messages, again when kafka-go's cache does not have a topic that may just have

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 
@@ -32,48 +34,76 @@ func get(h http.Handler, path string) *httptest.ResponseRecorder {
 
 // use sets every metric at least once.
 func use(m *Metrics, at time.Time) {
+	m.Expect(Known{Topics: []string{"faceid.calls"}, Reasons: []string{"not_json"},
+		CodeTables: []string{"face_wechat"}})
+	m.Steps("write to ClickHouse")
+	m.ServerFailed(Kafka)(true)
 	m.Delivered("faceid.calls", "data")
 	m.Delivered("faceid.calls", "aborted")
 	m.Quarantined("not_json")
-	m.Duplicates(2, 1)
 	m.UnknownCode("face_wechat")
-	m.Inserted(500, 20*time.Millisecond)
+	m.Inserted(20 * time.Millisecond)
+	m.Batch(500, 100_000, 30*time.Millisecond)
 	m.Failed("write to ClickHouse")
-	m.Committed(map[kafkalog.TopicPartition]int64{{Topic: "faceid.calls", Partition: 1}: 42})
-	m.Lag("faceid.calls", 1, 7)
+	p := kafkalog.TopicPartition{Topic: "faceid.calls", Partition: 1}
+	m.Committed(map[kafkalog.TopicPartition]int64{p: 42})
+	m.Lag(p, 7, 3*time.Second)
+	m.Occurred(p, at.Add(-time.Minute))
 	m.Appended(at.Add(-3 * time.Second))
 	m.Appended(at.Add(-time.Hour)) // another partition is behind; the watermark stays
 	m.Swept(at.Add(-20*time.Second), time.Second)
-	m.ClosingDone(at, 3, 2*time.Second)
-	m.Billed("CNY", 12.5)
-	m.Billed("CNY", -2.5)
-	m.SettleWaits("barriers", time.Minute)
+	m.Surveyed(Survey{Accounts: map[string]int64{"in_arrears": 2},
+		Packages:   map[string]int64{"expiring": 1},
+		Quarantine: map[string]Held{"unknown_account": {Records: 3, Oldest: at.Add(-time.Hour)}}})
+	m.Leads(true)
+	m.LastClosing(at.AddDate(0, 0, -1))
+	m.NextClosing(at.AddDate(0, 0, 1))
+	m.ClosingDone(Closing{At: at, Took: 2 * time.Second, Bills: 3, Late: 4, Conflicts: 1,
+		Calls:    map[string]int64{"postpaid": 9},
+		Books:    []BookTerm{{"faceid.calls", "duplicate", 2}},
+		Billed:   []Amount{{"CNY", 12.5}, {"CNY", -2.5}},
+		Statuses: []string{"suspended"}})
+	m.Missing([]Missing{{Topic: "faceid.calls", Partition: 1, Kind: "call", From: 5, To: 9}})
+	m.Unbalanced("faceid.calls", 1)
+	m.Blocked("records below the barriers", at.Add(-time.Minute))
 }
 
-func TestMetricsFollowTheConventions(t *testing.T) {
+// gathered are our metrics as a scrape would have them, all in use.
+func gathered(t *testing.T) ([]*dto.MetricFamily, *Metrics) {
+	t.Helper()
 	c := newClock()
 	m := c.build()
-	Mux(m, NewHealth(c.now))
+	health := NewHealth(c.now)
+	health.Loop("ingest", time.Minute)
+	Mux(m, health)
 	use(m, c.at)
-	families, err := m.Registry().Gather()
+	families, err := prometheus.Gatherers{m.Registry(), newRebuildMetrics().registry}.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ours []*dto.MetricFamily
+	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+		return !strings.HasPrefix(f.GetName(), namespace+"_")
+	}), m
+}
+
+// labelsAllowed are all that there are: none can hold an account or a call.
+var labelsAllowed = []string{"currency", "goversion", "kind", "loop", "outcome", "partition",
+	"reason", "revision", "server", "sign", "state", "status", "step", "table", "term", "topic",
+	"version"}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	families, _ := gathered(t)
 	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), namespace+"_") {
-			continue
-		}
-		ours = append(ours, f)
 		for _, metric := range f.GetMetric() {
 			for _, l := range metric.GetLabel() {
-				if strings.Contains(l.GetName(), "account") || strings.Contains(l.GetName(), "call") {
-					t.Errorf("%s has the label %s", f.GetName(), l.GetName())
+				if !slices.Contains(labelsAllowed, l.GetName()) {
+					t.Errorf("%s has the label %s; what it holds has to be a bounded set", f.GetName(),
+						l.GetName())
 				}
 			}
 		}
 	}
-	problems, err := promlint.NewWithMetricFamilies(ours).Lint()
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,24 +120,40 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 	body := get(mux, "/metrics").Body.String()
 	for _, line := range []string{
 		`tollstream_records_read_total{outcome="aborted",topic="faceid.calls"} 1`,
+		`tollstream_records_read_total{outcome="compacted",topic="faceid.calls"} 0`,
 		`tollstream_records_decoded_total{topic="faceid.calls"} 1`,
 		`tollstream_records_quarantined_total{reason="not_json"} 1`,
-		`tollstream_duplicates_total 2`,
-		`tollstream_conflicts_total 1`,
 		`tollstream_unknown_result_codes_total{table="face_wechat"} 1`,
-		`tollstream_insert_rows_total 500`,
 		`tollstream_insert_duration_seconds_count 1`,
+		`tollstream_batch_records_sum 500`,
 		`tollstream_failures_total{step="write to ClickHouse"} 1`,
+		`tollstream_server_errors_total{kind="unavailable",server="kafka"} 1`,
+		`tollstream_server_errors_total{kind="refused",server="clickhouse"} 0`,
 		`tollstream_committed_offset{partition="1",topic="faceid.calls"} 42`,
 		`tollstream_lag_records{partition="1",topic="faceid.calls"} 7`,
+		`tollstream_lag_seconds{partition="1",topic="faceid.calls"} 3`,
+		`tollstream_event_watermark_timestamp_seconds{partition="1",topic="faceid.calls"} 1.67287674e+09`,
 		`tollstream_append_lag_seconds 3`,
 		`tollstream_usage_sweep_age_seconds 20`,
+		`tollstream_accounts{status="in_arrears"} 2`,
+		`tollstream_packages{state="expiring"} 1`,
+		`tollstream_quarantine_records{reason="not_json"} 0`,
+		`tollstream_quarantine_records{reason="unknown_account"} 3`,
 		`tollstream_closings_total 1`,
 		`tollstream_last_closing_timestamp_seconds 1.6728768e+09`,
-		`tollstream_closing_waiting_seconds{reason="barriers"} 60`,
+		`tollstream_books_records_total{term="duplicate",topic="faceid.calls"} 2`,
+		`tollstream_calls_closed_total{outcome="postpaid"} 9`,
+		`tollstream_calls_closed_total{outcome="uncovered"} 0`,
+		`tollstream_calls_late_total 4`,
+		`tollstream_conflicts_total 1`,
+		`tollstream_closing_blocked_since_timestamp_seconds{step="records below the barriers"} ` +
+			`1.67287674e+09`,
+		`tollstream_closing_missing_records{kind="call",partition="1",topic="faceid.calls"} 4`,
+		`tollstream_books_unbalanced{partition="1",topic="faceid.calls"} 1`,
 		`tollstream_bills_total 3`,
 		`tollstream_billed_amount_total{currency="CNY",sign="positive"} 12.5`,
 		`tollstream_billed_amount_total{currency="CNY",sign="negative"} 2.5`,
+		`tollstream_status_changes_total{status="suspended"} 1`,
 		`tollstream_build_info{goversion="go1.26",revision="abc",version="v1"} 1`,
 	} {
 		if !strings.Contains(body, line+"\n") {
@@ -116,18 +162,31 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 	}
 }
 
-func TestWaitingEndsWithTheClosing(t *testing.T) {
+// TestBlockedEnds: only the last step is shown as blocked, and none once the closing goes on, is
+// done, or is another process's.
+func TestBlockedEnds(t *testing.T) {
 	c := newClock()
 	m := c.build()
-	m.SettleWaits("barriers", time.Minute)
-	m.SettleWaits("balance", time.Second)
-	body := get(m.Handler(), "/metrics").Body.String()
-	if strings.Contains(body, `reason="barriers"`) || !strings.Contains(body, `reason="balance"`) {
-		t.Error("only the last reason should be shown")
+	shown := func() string {
+		var steps []string
+		for line := range strings.Lines(get(m.Handler(), "/metrics").Body.String()) {
+			if strings.HasPrefix(line, "tollstream_closing_blocked_since_timestamp_seconds{") {
+				steps = append(steps, strings.Split(line, `"`)[1])
+			}
+		}
+		return strings.Join(steps, " ")
 	}
-	m.ClosingDone(c.at, 0, 0)
-	if strings.Contains(get(m.Handler(), "/metrics").Body.String(), "closing_waiting_seconds{") {
-		t.Error("a closing that is done still waits")
+	for _, end := range []func(){m.GoesOn, func() { m.ClosingDone(Closing{At: c.at}) },
+		func() { m.Leads(false) }} {
+		m.Blocked("barriers", c.at)
+		m.Blocked("books", c.at)
+		if got := shown(); got != "books" {
+			t.Errorf("blocked are %q", got)
+		}
+		end()
+		if got := shown(); got != "" {
+			t.Errorf("still blocked: %q", got)
+		}
 	}
 }
 

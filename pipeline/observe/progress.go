@@ -161,33 +161,44 @@ func (p *Progress) report() LoopReport {
 
 // Describe tells Prometheus what Collect gives.
 func (h *Health) Describe(out chan<- *prometheus.Desc) {
-	out <- loopReady
-	out <- loopMoved
-	out <- loopStuck
+	for _, l := range loopMetrics {
+		out <- l.desc
+	}
 }
 
 // Collect gives the state of the loops as metrics.
 func (h *Health) Collect(out chan<- prometheus.Metric) {
-	for _, l := range h.Report().Loops {
-		ready := 0.0
-		if l.Ready {
-			ready = 1
-		}
-		for desc, value := range map[*prometheus.Desc]float64{
-			loopReady: ready, loopStuck: l.StuckSeconds,
-			loopMoved: float64(l.LastProgress.UnixMilli()) / 1000,
-		} {
-			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, l.Loop)
+	for _, report := range h.Report().Loops {
+		for _, l := range loopMetrics {
+			out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, l.value(&report),
+				report.Loop)
 		}
 	}
 }
 
-var (
-	loopReady = prometheus.NewDesc(namespace+"_loop_ready",
-		"1 while the loop gets on or has nothing to do, 0 once it is stuck.", []string{"loop"}, nil)
-	loopMoved = prometheus.NewDesc(namespace+"_loop_last_progress_timestamp_seconds",
-		"When the loop last got something done.", []string{"loop"}, nil)
-	loopStuck = prometheus.NewDesc(namespace+"_loop_stuck_seconds",
+// loopMetric is one gauge about each loop.
+type loopMetric struct {
+	name, help string
+	desc       *prometheus.Desc
+	value      func(*LoopReport) float64
+}
+
+func newLoopMetric(name, help string, value func(*LoopReport) float64) loopMetric {
+	name = prometheus.BuildFQName(namespace, "loop", name)
+	return loopMetric{name, help, prometheus.NewDesc(name, help, []string{"loop"}, nil), value}
+}
+
+var loopMetrics = []loopMetric{
+	newLoopMetric("ready", "1 while the loop gets on or has nothing to do, 0 once it is stuck.",
+		func(l *LoopReport) float64 {
+			if l.Ready {
+				return 1
+			}
+			return 0
+		}),
+	newLoopMetric("last_progress_timestamp_seconds", "When the loop last got something done.",
+		func(l *LoopReport) float64 { return float64(l.LastProgress.UnixMilli()) / 1000 }),
+	newLoopMetric("stuck_seconds",
 		"How long the loop has waited for something that is due, 0 while nothing is.",
-		[]string{"loop"}, nil)
-)
+		func(l *LoopReport) float64 { return l.StuckSeconds }),
+}

@@ -16,12 +16,11 @@ import (
 // this one before a crash, that decision counts (B21).
 func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement, error) {
 	var decided *stored.Settlement
-	const what = "barriers of the next closing"
 	l.notDueBefore = time.Time{}
 	if !l.Simulated {
 		l.notDueBefore = m.At.Time().Add(l.Margin)
 	}
-	err := l.await(ctx, what, func(ctx context.Context) (string, error) {
+	err := l.await(ctx, stepBarriers, func(ctx context.Context) (string, error) {
 		all, err := l.Publisher.Settlements(ctx)
 		if err != nil {
 			return "", err
@@ -51,7 +50,7 @@ func (l *Loop) decide(ctx context.Context, m closing.Moment) (*stored.Settlement
 	if err != nil {
 		return nil, err
 	}
-	return decided, l.insist(ctx, what, func(ctx context.Context) error {
+	return decided, l.insist(ctx, stepBarriers, func(ctx context.Context) error {
 		if err := l.judgeBy(ctx, decided); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
 )
 
@@ -34,6 +35,19 @@ type PartitionBooks struct {
 	Odd []int64 `json:"odd,omitempty"`
 }
 
+// count keeps what the metrics show of the closing once it is done.
+func (c *closer) count(books *Books) {
+	t := &c.totals
+	c.made.At, c.made.Bills, c.made.Late = c.moment.At.Time(), t.Bills, t.Late
+	c.made.Conflicts = c.conflicts
+	c.made.Calls = map[string]int64{"free": t.Free, "covered": t.Covered,
+		"postpaid": t.Postpaid, "uncovered": t.Uncovered}
+	c.made.Books = nil
+	for i := range books.Partitions {
+		c.made.Books = append(c.made.Books, books.Partitions[i].terms()...)
+	}
+}
+
 // Add adds the counts of other books of the partition.
 func (p *PartitionBooks) Add(o *PartitionBooks) {
 	p.Data += o.Data
@@ -48,6 +62,24 @@ func (p *PartitionBooks) Add(o *PartitionBooks) {
 	p.Waiting += o.Waiting
 	p.Events += o.Events
 	p.Odd = append(p.Odd, o.Odd...)
+}
+
+// terms gives the books as the metrics name them.
+func (p *PartitionBooks) terms() []observe.BookTerm {
+	topic := stored.TopicOf(p.Topic)
+	return []observe.BookTerm{
+		{Topic: topic, Term: "data", Records: p.Data},
+		{Topic: topic, Term: "aborted", Records: p.Aborted},
+		{Topic: topic, Term: "control", Records: p.Control},
+		{Topic: topic, Term: "compacted", Records: p.Compacted},
+		{Topic: topic, Term: "lost", Records: p.Lost},
+		{Topic: topic, Term: "charged", Records: p.Charged},
+		{Topic: topic, Term: "free", Records: p.Free},
+		{Topic: topic, Term: "duplicate", Records: p.Duplicate},
+		{Topic: topic, Term: "quarantined", Records: p.Quarantined},
+		{Topic: topic, Term: "waiting", Records: p.Waiting},
+		{Topic: topic, Term: "events", Records: p.Events},
+	}
 }
 
 // Fault says in what the books do not balance, "" where they do.

@@ -12,6 +12,7 @@ import (
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
+	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
 )
 
@@ -33,11 +34,13 @@ type closer struct {
 	refused    map[billing.Arrival]bool      // events that were accepted, and are refused now
 	totals     Totals
 	conflicts  int64
+	made       observe.Closing // what is shown of it once it is done
 }
 
 // Totals counts what a closing did.
 type Totals struct {
 	Accounts, Bills, Calls, Free, Covered, Postpaid, Uncovered, UnknownCodes int64
+	Late                                                                     int64
 }
 
 // fold takes in the account events below a closing's barriers, in arrival order, by that closing's
@@ -69,6 +72,12 @@ func (c *closer) run(ctx context.Context) (waitsFor string, err error) {
 	if err != nil {
 		return "", err
 	}
+	c.loop.Metrics.Balanced()
+	for i := range books.Partitions {
+		if p := &books.Partitions[i]; p.Fault() != "" {
+			c.loop.Metrics.Unbalanced(p.Topic, p.Partition)
+		}
+	}
 	if fault := books.Fault(); fault != "" {
 		return fault, nil
 	}
@@ -79,16 +88,12 @@ func (c *closer) run(ctx context.Context) (waitsFor string, err error) {
 		return "", err
 	}
 	books.Totals = c.totals
-	var duplicates int64
-	for i := range books.Partitions {
-		duplicates += books.Partitions[i].Duplicate
-	}
-	c.loop.Metrics.Duplicates(duplicates, c.conflicts)
 	c.settlement.Gaps = slices.DeleteFunc(slices.Clone(w.Gaps), func(g stored.Gap) bool {
 		return !slices.ContainsFunc(c.settlement.Barriers, func(b stored.Barrier) bool {
 			return stored.LostIn(b, []stored.Gap{g}) > 0
 		})
 	})
+	c.count(books)
 	return "", c.loop.Store.WriteSettlement(ctx, c.settlement, books) // 7
 }
 
@@ -134,9 +139,11 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 // publish writes the closing's bills and status changes to their topics, from what is stored.
 func (c *closer) publish(ctx context.Context) error {
 	const together = 1_000
+	c.made.Billed, c.made.Statuses = nil, nil
 	err := c.loop.Store.BillsOf(ctx, c.moment.At, together, func(bills []*billing.Bill) error {
 		for _, b := range bills {
-			c.loop.Metrics.Billed(b.Currency, b.Total.InexactFloat64())
+			c.made.Billed = append(c.made.Billed,
+				observe.Amount{Currency: b.Currency, Value: b.Total.InexactFloat64()})
 		}
 		return c.loop.Publisher.PublishBills(ctx, bills)
 	})
@@ -144,6 +151,11 @@ func (c *closer) publish(ctx context.Context) error {
 		return err
 	}
 	err = c.loop.Store.StatusOf(ctx, c.moment.At, together, func(s []billing.StatusChange) error {
+		for i := range s {
+			if !s[i].Provisional {
+				c.made.Statuses = append(c.made.Statuses, string(s[i].Status))
+			}
+		}
 		return c.loop.Publisher.PublishStatus(ctx, s)
 	})
 	if err != nil {
@@ -269,6 +281,11 @@ func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
 	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
 		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
 		DueAt: account.DueAt(cat, c.moment), StatusDue: due})
+	for i := range r.Taken {
+		if billing.DayOf(r.Taken[i].Call.OccurredAt, chunk.Zone) < c.moment.Day {
+			c.totals.Late++
+		}
+	}
 	chunk.add(id, &r)
 	for _, e := range r.Refused {
 		c.refused[e.Event.Arrival] = true

@@ -12,7 +12,7 @@ import (
 // firstMoment is the closing of the oldest record's day, for a deployment that names no first one.
 func (l *Loop) firstMoment(ctx context.Context) (closing.Moment, error) {
 	var oldest billing.Instant
-	err := l.await(ctx, "the first record", func(ctx context.Context) (waits string, err error) {
+	err := l.await(ctx, stepFirst, func(ctx context.Context) (waits string, err error) {
 		oldest, waits, err = l.oldest(ctx)
 		return waits, err
 	})

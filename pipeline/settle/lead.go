@@ -54,7 +54,8 @@ func Lead(ctx context.Context, group Group, topic string, o Options) error {
 			return result
 		}
 		o.Logger.Error("settle cannot join its group", "error", err)
-		o.Progress.Waits("membership: " + err.Error())
+		o.Progress.Waits(stepJoin + ": " + err.Error())
+		o.Metrics.Failed(stepJoin)
 		if !pause(ctx, o.Poll) {
 			return nil
 		}
@@ -70,8 +71,8 @@ func closeOn(ctx context.Context, o Options) error {
 			return err
 		}
 		o.Logger.Error("a closing is halted", "error", err)
-		o.Progress.Waits("halted: " + err.Error())
-		o.Metrics.SettleWaits("halted", time.Since(since))
+		o.Progress.Waits(stepHalted + ": " + err.Error())
+		o.Metrics.Blocked(stepHalted, since)
 		if !pause(ctx, haltedFor) {
 			return ctx.Err()
 		}

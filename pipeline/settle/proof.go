@@ -25,13 +25,10 @@ const namedMax = 5
 // complete waits until everything below the barriers that the closing can take is stored. What is
 // missing is named, in the log, in metrics and in readiness.
 func (l *Loop) complete(ctx context.Context, s *stored.Settlement) error {
-	return l.await(ctx, waitStored, func(ctx context.Context) (string, error) {
+	return l.await(ctx, stepStored, func(ctx context.Context) (string, error) {
 		return l.unproven(ctx, s)
 	})
 }
-
-// waitStored is the step in which a closing waits for its records.
-const waitStored = "records below the barriers"
 
 // unproven says what is missing for a closing, "" where nothing is.
 func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, error) {

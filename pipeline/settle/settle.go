@@ -116,6 +116,19 @@ type Loop struct {
 	between *watch // what is said of statuses meanwhile; nil until the history is read, or if Silent
 }
 
+// The steps that a closing can be held up at, as logs, metrics and readiness name them.
+const (
+	stepSettlements = "read the settlements"
+	stepFirst       = "the first record"
+	stepBarriers    = "barriers of the next closing"
+	stepStored      = "records below the barriers"
+	stepEvents      = "read account events"
+	stepClose       = "close accounts"
+	stepEnd         = "say what follows the last closing"
+	stepJoin        = "membership"
+	stepHalted      = "halted"
+)
+
 // New makes the loop.
 func New(o Options) *Loop {
 	return &Loop{Options: o}
@@ -123,7 +136,9 @@ func New(o Options) *Loop {
 
 // Run closes until the context ends, or until there is nothing left to close (Until).
 func (l *Loop) Run(ctx context.Context) error {
-	if err := l.insist(ctx, "read the settlements", l.recover); err != nil {
+	l.Metrics.Steps(stepSettlements, stepFirst, stepBarriers, stepStored, stepEvents, stepClose,
+		stepEnd, stepJoin)
+	if err := l.insist(ctx, stepSettlements, l.recover); err != nil {
 		return err
 	}
 	if !l.Silent {
@@ -135,6 +150,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			return err
 		}
 		l.upcoming = m
+		l.Metrics.NextClosing(m.At.Time())
 		if l.Until != 0 && m.At > l.Until {
 			return l.end(ctx)
 		}
@@ -164,7 +180,7 @@ func (l *Loop) end(ctx context.Context) error {
 	if l.between == nil {
 		return nil
 	}
-	return l.insist(ctx, "say what follows the last closing", l.between.step)
+	return l.insist(ctx, stepEnd, l.between.step)
 }
 
 // recover reads which closings are done and folds the account events that they saw, each closing's
@@ -191,6 +207,7 @@ func (l *Loop) recover(ctx context.Context) (err error) {
 			}
 		}
 		_, events = l.fold(cat, s, events)
+		l.Metrics.LastClosing(s.ClosedAt.Time())
 	}
 	return nil
 }
@@ -198,7 +215,7 @@ func (l *Loop) recover(ctx context.Context) (err error) {
 // setBack tells whether the database lacks closings that are done: it crashed before its files
 // reached the disk, or was set back to a backup. They are history no more then, and closed again.
 func (l *Loop) setBack(ctx context.Context) (back bool, err error) {
-	err = l.insist(ctx, "read the settlements", func(ctx context.Context) error {
+	err = l.insist(ctx, stepSettlements, func(ctx context.Context) error {
 		stored, err := l.Store.ClosedSettlements(ctx)
 		if err != nil || !back && len(stored) >= len(l.history) {
 			return err
@@ -241,6 +258,7 @@ func (l *Loop) await(
 		wait := l.Poll
 		if err == nil && waitsFor == "" {
 			l.Progress.Moved()
+			l.Metrics.GoesOn()
 			return nil
 		}
 		if errors.Is(err, errHalt) {
@@ -251,15 +269,17 @@ func (l *Loop) await(
 		}
 		if err != nil {
 			waitsFor, wait = err.Error(), max(wait, after.NextBackOff())
+			l.Metrics.Failed(what)
 			l.Logger.Error("settle waits", "step", what, "error", err)
 		} else {
 			after.Reset()
 		}
 		if wake := l.notDueBefore; err == nil && l.lost == "" && wake.After(l.Now()) {
 			l.Progress.IdleUntil(wake)
+			l.Metrics.GoesOn()
 		} else {
 			l.Progress.Waits(what + ": " + waitsFor)
-			l.Metrics.SettleWaits(what, time.Since(started))
+			l.Metrics.Blocked(what, started)
 		}
 		if l.between != nil {
 			if err := l.between.step(ctx); err != nil {
@@ -279,7 +299,7 @@ var errHalt = errors.New("closing halted")
 func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement) error {
 	started := time.Now()
 	var events []stored.Event
-	if err := l.insist(ctx, "read account events", func(ctx context.Context) (err error) {
+	if err := l.insist(ctx, stepEvents, func(ctx context.Context) (err error) {
 		events, err = l.Store.AccountEvents(ctx, l.folded)
 		return err
 	}); err != nil {
@@ -288,7 +308,7 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 	l.undone, _ = l.fold(l.cat, s, events) // 3
 	run := closer{loop: l, moment: m, settlement: s, decisions: l.undone}
 	again := false
-	err := l.await(ctx, "close accounts", func(ctx context.Context) (string, error) { // 4 to 7
+	err := l.await(ctx, stepClose, func(ctx context.Context) (string, error) { // 4 to 7
 		if again { // something may have gone since it was looked at
 			if missing, err := l.unproven(ctx, s); missing != "" || err != nil {
 				return missing, err
@@ -301,7 +321,8 @@ func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement
 		return fmt.Errorf("closing of %s: %w", m.Day, err)
 	}
 	l.history, l.undone = append(l.history, *s), nil
-	l.Metrics.ClosingDone(m.At.Time(), run.totals.Bills, time.Since(started))
+	run.made.Took = time.Since(started)
+	l.Metrics.ClosingDone(run.made)
 	l.Logger.Info("closed", "day", m.Day.String(), "bills", run.totals.Bills,
 		"calls", run.totals.Calls, "seconds", time.Since(started).Seconds())
 	if l.Closed != nil {

@@ -29,9 +29,18 @@ type Store interface {
 		*stored.Sweep, error)
 }
 
-// Options connect the loop. All fields but Kick are required.
+// Counter counts, for metrics.
+type Counter interface {
+	// Survey counts what stands in the database.
+	Survey(ctx context.Context) (*observe.Survey, error)
+	// Packages counts the packages as of the closing of a day.
+	Packages(ctx context.Context, closed billing.Day) (map[string]int64, error)
+}
+
+// Options connect the loop. All fields but Counter and Kick are required.
 type Options struct {
 	Store    Store
+	Counter  Counter // nil counts nothing
 	Roster   *roster.Roster
 	Interval time.Duration
 	// Kick asks for a sweep before its time: a closing was done, and its calls are not open any more.
@@ -45,6 +54,12 @@ type Options struct {
 // enrichedPerSweepMax bounds the memory of one sweep; what is left over waits for the next.
 const enrichedPerSweepMax = 100_000
 
+// The steps that can fail, as logs, metrics and readiness name them.
+const (
+	stepSweep  = "sweep the open usage"
+	stepSurvey = "count accounts and quarantine"
+)
+
 // kickGap is the least time between sweeps that were asked for.
 const kickGap = 5 * time.Second
 
@@ -53,14 +68,26 @@ const kickGap = 5 * time.Second
 func Run(ctx context.Context, o Options) error {
 	tick := time.NewTicker(o.Interval)
 	defer tick.Stop()
+	o.Metrics.Steps(stepSweep, stepSurvey)
+	failed := func(step string, err error) {
+		if ctx.Err() == nil {
+			o.Metrics.Failed(step)
+			o.Progress.Waits(step + ": " + err.Error())
+			o.Logger.Error("usage waits", "step", step, "error", err)
+		}
+	}
+	s := surveyor{Options: o}
 	for {
 		started := time.Now()
-		if err := Sweep(ctx, o); err != nil && ctx.Err() == nil {
-			o.Progress.Waits("sweep: " + err.Error())
-			o.Logger.Error("usage sweep failed", "error", err)
-		} else if err == nil {
-			o.Progress.Moved()
+		if err := Sweep(ctx, o); err != nil {
+			failed(stepSweep, err)
+		} else {
 			o.Metrics.Swept(started, time.Since(started))
+			if err := s.survey(ctx); err != nil {
+				failed(stepSurvey, err)
+			} else {
+				o.Progress.Moved()
+			}
 		}
 		select {
 		case <-tick.C:

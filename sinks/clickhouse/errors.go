@@ -66,6 +66,9 @@ func (o Options) explain(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if o.Failed != nil && !errors.Is(err, context.Canceled) {
+		o.Failed(IsTransient(err))
+	}
 	where := fmt.Sprintf("%s: ClickHouse at %s (%s)", doing, o.Addr, o.Protocol)
 	var ex *clickhouse.Exception
 	if errors.As(err, &ex) {

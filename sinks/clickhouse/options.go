@@ -51,6 +51,8 @@ type Options struct {
 	// InsertRowsMax bounds one INSERT (default 100,000). The driver keeps a whole insert in
 	// memory, about 1 kB a call with its buffers, and the server cuts above 1,048,449 rows.
 	InsertRowsMax int
+	// Failed, if not nil, hears of each statement that failed, and whether waiting can cure it.
+	Failed func(passes bool)
 	// Dims names the catalogue's rating dimensions, in the order of CallRecord.Dims.
 	Dims []string
 	// Events decodes stored account events; only the loops need it.

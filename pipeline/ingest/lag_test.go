@@ -1,0 +1,109 @@
+package ingest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/observe"
+)
+
+// endsLog says where partitions end.
+type endsLog struct {
+	Log
+	high map[int]int64
+}
+
+func (l *endsLog) Offsets(_ context.Context, _ string, p int) (start, high, stable int64, _ error) {
+	return 0, l.high[p], l.high[p], nil
+}
+
+// TestFrozenPartition: one partition stands still while another is read. Its lag grows in records
+// and in seconds, readiness names it, and both end once it is read again.
+func TestFrozenPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &endsLog{high: map[int]int64{0: 10, 1: 10}}
+		health := observe.NewHealth(time.Now)
+		loop := &Loop{Options: Options{Log: log,
+			Metrics:    observe.NewMetrics(observe.Build{}, time.Now),
+			Partitions: health.Loop("ingest partitions", time.Minute)}}
+		loop.lag.begin([]kafkalog.Position{{Topic: "calls", Offset: 10},
+			{Topic: "calls", Partition: 1, Offset: 10}})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- loop.watchLag(ctx) }()
+		both := func(moves ...int) { // for five minutes, a record a second comes and these are read
+			for range 300 {
+				time.Sleep(time.Second)
+				synctest.Wait()
+				log.high[0]++
+				log.high[1]++
+				for _, p := range moves {
+					loop.lag.stored(map[kafkalog.TopicPartition]int64{
+						{Topic: "calls", Partition: p}: log.high[p]})
+				}
+			}
+			time.Sleep(2 * lagEvery)
+			synctest.Wait()
+		}
+		for _, step := range []struct {
+			moves []int
+			ready bool
+			want  string
+		}{
+			{[]int{0, 1}, true, `lag_records{partition="1",topic="calls"} 0`},
+			{[]int{0}, false, `lag_records{partition="1",topic="calls"} 300`},
+			{nil, false, `lag_records{partition="0",topic="calls"} 300`},
+			{[]int{0, 1}, true, `lag_seconds{partition="1",topic="calls"} 0`},
+		} {
+			both(step.moves...)
+			r := health.Report()
+			if r.Ready != step.ready || !r.Ready && !strings.Contains(r.Why, "calls/1 stands at offset") {
+				t.Errorf("%v: %+v", step.moves, r)
+			}
+			w := httptest.NewRecorder()
+			loop.Metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			if !strings.Contains(w.Body.String(), "tollstream_"+step.want+"\n") {
+				t.Errorf("%v: not %s", step.moves, step.want)
+			}
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLagSince: how long there has been something to store is counted from the oldest record that
+// is not stored, also where marks were put together.
+func TestLagSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l lag
+		p := kafkalog.TopicPartition{Topic: "calls"}
+		l.begin([]kafkalog.Position{{Topic: "calls"}})
+		since := func(records int64, want time.Duration) {
+			t.Helper()
+			if x := l.look()[0]; x.records != records || x.since != want {
+				t.Errorf("%d records since %v, want %d since %v", x.records, x.since, records, want)
+			}
+		}
+		since(0, 0)
+		for range 1000 {
+			l.ends(p, l.parts[p].high+2, l.parts[p].high+2)
+			time.Sleep(time.Second)
+		}
+		since(2000, 1000*time.Second)
+		if n := len(l.parts[p].seen); n > marksMax {
+			t.Errorf("%d marks", n)
+		}
+		l.stored(map[kafkalog.TopicPartition]int64{p: 1998})
+		since(2, time.Second)
+		l.stored(map[kafkalog.TopicPartition]int64{p: 2000})
+		since(0, 0)
+	})
+}
