@@ -163,6 +163,8 @@ func TestRebuildYear(t *testing.T) {
 	}
 	w, g, records := worldOf(t, generate.Options{Seed: 42, From: billing.DateOf(2022, 3, 1),
 		To: billing.DateOf(2023, 3, 1), Accounts: 12, Calls: 100_000})
+	w.cfg.Roles = []string{roleIngest, roleSettle} // usage would count a year of open days
+	w.cfg.Ingest.BatchAgeMax = DefaultConfig().Ingest.BatchAgeMax
 	started := time.Now()
 	for month := g.FirstClosing().Month() + 1; ; month++ { // the pipeline is stopped each month
 		at := min(month.FirstDay().At(8*time.Hour, w.cat.Settings.Zone), g.Until())
