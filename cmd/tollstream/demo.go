@@ -92,7 +92,7 @@ func demoFolder(keep string) (string, func(), error) {
 		return "", nil, fmt.Errorf("--keep %s is not empty: give a new folder, or look at the data "+
 			"with `tollstream embedded --embedded.data_dir %s`: %w", keep, keep, errUsage)
 	}
-	return keep, func() {}, os.MkdirAll(keep, 0o755)
+	return keep, func() {}, os.MkdirAll(keep, 0o750)
 }
 
 func (d *demo) run(ctx context.Context, stderr io.Writer) error {

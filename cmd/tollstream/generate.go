@@ -218,7 +218,7 @@ type fileSink struct {
 }
 
 func openFileSink(dir, eventsTopic string, cat *catalog.Catalog, force bool) (sink, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("--out-dir: %w", err)
 	}
 	for _, name := range []string{callsFile, eventsFile, expectedFile} {
@@ -262,7 +262,7 @@ func (s *fileSink) Finish(g *generate.Generator) error {
 		return err
 	}
 	path := filepath.Join(s.dir, expectedFile)
-	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(path, append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("--out-dir: %w", err)
 	}
 	return errors.Join(s.calls.finish(), s.events.finish())

@@ -81,7 +81,7 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 
 // prepare writes everything into the broker's folder that it reads.
 func (b *Broker) prepare() (err error) {
-	if err := os.MkdirAll(b.options.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(b.options.Dir, 0o750); err != nil {
 		return err
 	}
 	if b.addresses, err = freePorts(); err != nil {

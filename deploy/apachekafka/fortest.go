@@ -40,7 +40,7 @@ func homeOrSkip(t testing.TB) string {
 
 func (b *Broker) keepLog(t testing.TB) {
 	kept := filepath.Join(b.options.Home, "logs", strings.ReplaceAll(t.Name(), "/", "_")+".log")
-	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(kept), 0o750); err != nil {
 		t.Error(err)
 		return
 	}

@@ -140,7 +140,7 @@ func (s *teller) tell(e *entry) {
 	if arrives := s.moment(e.arrives); arrives != at {
 		fmt.Fprintf(s, " arrives=%s", arrives)
 	}
-	s.WriteByte('\n')
+	fmt.Fprintln(s)
 }
 
 func (s *teller) tellCall(e *entry) {
@@ -161,7 +161,7 @@ func (s *teller) tellCall(e *entry) {
 	if arrives := s.moment(e.arrives); arrives != at {
 		fmt.Fprintf(s, " arrives=%s", arrives)
 	}
-	s.WriteByte('\n')
+	fmt.Fprintln(s)
 }
 
 func tierWords(e *entry) string {
