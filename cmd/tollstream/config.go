@@ -20,6 +20,7 @@ type Config struct {
 	ClickHouse ClickHouseConfig
 	Ingest     IngestConfig
 	Usage      UsageConfig
+	Quarantine QuarantineConfig
 	Settle     SettleConfig
 	Time       TimeConfig
 	Catalog    string
@@ -103,6 +104,9 @@ type IngestConfig struct {
 
 // UsageConfig is about the usage of open days.
 type UsageConfig struct{ SweepInterval time.Duration }
+
+// QuarantineConfig is about the bytes of records that were refused.
+type QuarantineConfig struct{ KeepBytes time.Duration }
 
 // SettleConfig is about closings.
 type SettleConfig struct {

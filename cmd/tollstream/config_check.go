@@ -38,6 +38,10 @@ func (c *Config) Validate() error {
 	if len(c.Roles) == 0 {
 		f.add("roles: give at least one of %s, %s, %s", roleIngest, roleUsage, roleSettle)
 	}
+	if keep := c.Quarantine.KeepBytes; keep != 0 && keep < keepBytesLeast {
+		f.add("quarantine.keep_bytes %s is below %s, and what is taken away is gone: 0s keeps bytes "+
+			"for ever", keep, keepBytesLeast)
+	}
 	if c.Settle.RetryMin > c.Settle.RetryMax {
 		f.add("settle.retry_min %s is above settle.retry_max %s", c.Settle.RetryMin,
 			c.Settle.RetryMax)
@@ -51,6 +55,9 @@ func (c *Config) Validate() error {
 	}
 	return f.err()
 }
+
+// keepBytesLeast keeps a slip of the pen from emptying the quarantine.
+const keepBytesLeast = 24 * time.Hour
 
 // ValidateRun reports what `run` needs beyond a valid configuration.
 func (c *Config) ValidateRun() error {

@@ -26,6 +26,7 @@ var sections = map[string]string{
 	"clickhouse.tls": "Encryption towards ClickHouse.",
 	"ingest":         "Batches of records that are stored together.",
 	"usage":          "The usage of days that are not closed yet.",
+	"quarantine":     "Records that were refused.",
 	"settle":         "Closings.",
 	"time":           "Whose clock decides what is late.",
 	"http":           "/metrics, /healthz and /readyz.",
@@ -146,6 +147,10 @@ func loopSettings(c *Config) []setting {
 		{key: "usage.sweep_interval", to: &c.Usage.SweepInterval, def: "20s", least: "1s", most: "60s",
 			doc: "How often the usage of open days is computed anew; it is never older than a " +
 				"minute, so 60s is the most."},
+		{key: "quarantine.keep_bytes", to: &c.Quarantine.KeepBytes, def: "0s", least: "0s",
+			most: "87600h", doc: "How long after its append time a refused record keeps its bytes in " +
+				"ClickHouse, 24h or more; a process with the role settle takes them away then, and the " +
+				"record cannot be requeued any more. 0s keeps them for ever."},
 		{key: "settle.first_closing", to: &c.Settle.FirstClosing, def: "",
 			doc: "The first day (YYYY-MM-DD) that is closed; nothing earlier ever is. The role " +
 				"settle needs it, and it never changes in a deployment's life."},

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/stored"
@@ -55,6 +56,43 @@ func TestRedact(t *testing.T) {
 	if status != exitFailed || !strings.HasPrefix(got, "requeued 0 records") ||
 		!strings.Contains(stderr, "their bytes were redacted") {
 		t.Errorf("requeue: %d, %q, %q", status, got, stderr)
+	}
+}
+
+// TestBytesAreKeptAsLongAsWanted: the bytes of a refused record go when they are old enough, of
+// whatever reason, and the record is still counted.
+func TestBytesAreKeptAsLongAsWanted(t *testing.T) {
+	w := newTestWorld(t, t.TempDir())
+	topics := &w.cfg.Kafka.Topics
+	w.send(t, topics.AccountEvents, opened1001, "2023-02-01T00:00:00+08:00")
+	w.send(t, topics.Calls[0], "{secret", "2023-02-01T10:00:01+08:00")
+	w.cfg.Settle.FirstClosing = billing.DateOf(2023, 2, 1)
+	w.runUntil(t, instant(t, "2023-02-02T08:00:00+08:00"))
+	bytes := func() string {
+		return w.sql(t, "SELECT count(), countIf(value != '') FROM quarantined_records FINAL")
+	}
+	if got := bytes(); got != "1\t1" {
+		t.Fatalf("records and those with bytes: %q", got)
+	}
+	before := w.accounts(t)
+
+	w.cfg.Settle.Until, w.cfg.Quarantine.KeepBytes = 0, 24*time.Hour
+	s, err := build(t.Context(), w.cfg, w.logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	go s.Run(t.Context()) //nolint:errcheck // it ends with the test
+	eventually(t, "the bytes are gone", func() (bool, string) {
+		got := bytes()
+		return got == "1\t0", got
+	})
+	by := w.sql(t, "SELECT redacted_by FROM redacted_records")
+	if !strings.Contains(by, "keep_bytes") {
+		t.Errorf("redacted by %q", by)
+	}
+	if after := w.accounts(t); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"tollstream/pipeline/ingest"
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/observe"
+	"tollstream/pipeline/retention"
 	"tollstream/pipeline/roster"
 	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
@@ -271,6 +272,9 @@ func (s *system) Run(outer context.Context) error {
 			return err
 		})
 	}
+	if s.cfg.HasRole(roleSettle) && s.cfg.Quarantine.KeepBytes != 0 {
+		group.Go(func() error { return s.forget(ctx) })
+	}
 	err := group.Wait()
 	if outer.Err() != nil || errors.Is(err, context.Canceled) {
 		return nil // told to stop; what was not finished is done again at the next start
@@ -324,6 +328,13 @@ func (s *system) usage(ctx context.Context) error {
 		Progress: s.health.Loop(roleUsage, 2*s.cfg.Usage.SweepInterval+s.cfg.HTTP.StallAfter),
 		Logger:   s.logger,
 	})
+}
+
+// forget keeps bytes of quarantined records for no longer than they may be kept.
+func (s *system) forget(ctx context.Context) error {
+	return retention.Run(ctx, retention.Options{Store: s.store, Keep: s.cfg.Quarantine.KeepBytes,
+		Now: s.now, Logger: s.logger,
+		Progress: s.health.Loop("retention", retention.Every+s.cfg.HTTP.StallAfter)})
 }
 
 func (s *system) settle(ctx context.Context) error {

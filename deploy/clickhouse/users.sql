@@ -29,6 +29,7 @@ GRANT INSERT ON billing.log_epochs TO tollstream_ingest;
 GRANT INSERT ON billing.quarantined_records TO tollstream_ingest;
 
 GRANT SELECT ON billing.* TO tollstream_settle;
+GRANT ALTER UPDATE ON billing.quarantined_records TO tollstream_settle;
 GRANT INSERT ON billing.account_routes TO tollstream_settle;
 GRANT INSERT ON billing.account_states TO tollstream_settle;
 GRANT INSERT ON billing.booked_entries TO tollstream_settle;
@@ -38,6 +39,7 @@ GRANT INSERT ON billing.closed_bills TO tollstream_settle;
 GRANT INSERT ON billing.closed_usage TO tollstream_settle;
 GRANT INSERT ON billing.duplicate_copies TO tollstream_settle;
 GRANT INSERT ON billing.quarantined_records TO tollstream_settle;
+GRANT INSERT ON billing.redacted_records TO tollstream_settle;
 GRANT INSERT ON billing.reversed_calls TO tollstream_settle;
 GRANT INSERT ON billing.said_status TO tollstream_settle;
 GRANT INSERT ON billing.settlement_records TO tollstream_settle;

@@ -80,6 +80,19 @@ func (s *Store) Redact(
 		redactedDetail(why), places)
 }
 
+// RedactOlder redacts at most so many records that were appended before a time, oldest first, and
+// tells how many they were.
+func (s *Store) RedactOlder(
+	ctx context.Context, before billing.Instant, most int, by, why string,
+) (int, error) {
+	places, err := s.Redactable(ctx, RedactFilter{
+		QuarantineFilter: QuarantineFilter{Limit: most}, Until: before})
+	if err != nil || len(places) == 0 {
+		return 0, err
+	}
+	return len(places), s.Redact(ctx, places, by, why)
+}
+
 func redactedDetail(why string) string { return "redacted: " + why }
 
 func placesOf(list []billing.Arrival) []driver.GroupSet {
