@@ -1,7 +1,10 @@
 package settle
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,7 +12,10 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-var shanghai = time.FixedZone("", 8*3600)
+var (
+	shanghai = time.FixedZone("", 8*3600)
+	first    = billing.DateOf(2023, 2, 1)
+)
 
 // TestBooksFault: each side of the books is compared on its own, and a record that is in no term,
 // or in two, is named even if the sums agree.
@@ -43,55 +49,167 @@ func TestBooksFault(t *testing.T) {
 	}
 }
 
-// TestProvable: a closing looks at what was appended in its window, and at every account event.
-func TestProvable(t *testing.T) {
-	closed := func(day int, calls, events int64) stored.Settlement {
-		s := stored.Settlement{Day: billing.DateOf(2023, 2, day),
-			ClosedAt: billing.DateOf(2023, 2, day+1).Start(shanghai)}
-		s.Barriers = []stored.Barrier{{Topic: "calls", Low: calls - 10, High: calls},
-			{Topic: "events", Low: events - 1, High: events}}
-		return s
-	}
-	l := New(Options{Events: "events"})
-	for _, x := range []struct {
-		day                 int
-		calls, events, old2 int64 // the lows that are looked at
-	}{
-		{1, 90, 10, 0}, {2, 90, 10, 0}, {3, 90, 10, 0},
-		{4, 100, 10, 0}, // the barrier of the closing three days before
-		{5, 110, 10, 0},
-	} {
-		s := closed(x.day, 90+10*int64(x.day), 10+int64(x.day))
-		s.Barriers = append(s.Barriers, stored.Barrier{Topic: "calls#2", High: 7})
-		want := []stored.Barrier{s.Barriers[0], s.Barriers[1], s.Barriers[2]}
-		want[0].Low, want[1].Low, want[2].Low = x.calls, x.events, x.old2
-		if have := l.provable(&s); !slices.Equal(have, want) {
-			t.Errorf("closing of 2023-02-0%d looks at %+v, want %+v", x.day, have, want)
+// TestBooksBalance: one row one set of books; they balance, or it is the offsets, the data, or both
+// that are off. No term makes up for another on the other side of its equation.
+func TestBooksBalance(t *testing.T) {
+	for row := range strings.Lines(`
+		# low high  data abort contr compa lost  charg free dupl quar wait event  odd  off
+		    0    0     0     0     0     0    0      0    0    0    0    0     0    0  -
+		    0    1     1     0     0     0    0      1    0    0    0    0     0    0  -
+		    0    1     1     0     0     0    0      0    0    0    0    0     1    0  -
+		    0    1     0     0     0     0    1      0    0    0    0    0     0    0  -
+		    7   12     1     1     1     1    1      0    0    0    1    0     0    0  -
+		   10   16     6     0     0     0    0      1    1    1    1    1     1    0  -
+		    0    1     0     0     0     0    0      0    0    0    0    0     0    0  offsets
+		    0    1     2     0     0     0    0      2    0    0    0    0     0    0  offsets
+		    0    1     0     1     1     0    0      0    0    0    0    0     0    0  offsets
+		    5    4     0     0     0     0    0      0    0    0    0    0     0    0  offsets
+		    0    2     2     0     0     0    0      1    0    0    0    0     0    0  data
+		    0    2     2     0     0     0    0      2    1    0    0    0     0    0  data
+		    0    2     0     2     0     0    0      1    1    0    0    0     0    0  data
+		    0    2     1     1     0     0    0      0    0    0    0    0     0    0  data
+		    0    2     2     0     0     0    0      1    1    0    0    0     0    1  data
+		    0    3     2     0     0     0    0      1    0    0    0    0     0    0  both
+		    0    3     2     0     0     0    2      3    0    0    0    0     0    0  both
+	`) {
+		row = strings.TrimSpace(row)
+		if row == "" || strings.HasPrefix(row, "#") {
+			continue
 		}
-		s.Barriers = s.Barriers[:2] // the new log is seen for the first time by each
-		l.history = append(l.history, s)
+		var p PartitionBooks
+		var odd int
+		var off string
+		if _, err := fmt.Sscan(row, &p.Low, &p.High, &p.Data, &p.Aborted, &p.Control, &p.Compacted,
+			&p.Lost, &p.Charged, &p.Free, &p.Duplicate, &p.Quarantined, &p.Waiting, &p.Events, &odd,
+			&off); err != nil {
+			t.Fatalf("%s: %v", row, err)
+		}
+		p.Odd = make([]int64, odd)
+		fault := p.Fault()
+		have := "-"
+		switch offsets, data := strings.Contains(fault, " offsets, and "), strings.Contains(fault,
+			"data "+fmt.Sprint(p.Data)+", and "); {
+		case offsets && data:
+			have = "both"
+		case offsets:
+			have = "offsets"
+		case data:
+			have = "data"
+		}
+		if have != off || (fault == "") != (off == "-") {
+			t.Errorf("%s: %s is off: %s", row, have, fault)
+		}
 	}
 }
 
+// TestAddBooks: books of ranges that follow on each other add up term by term.
+func TestAddBooks(t *testing.T) {
+	of := func(n int64) PartitionBooks {
+		return PartitionBooks{Data: n, Aborted: 2 * n, Control: 3 * n, Compacted: 4 * n, Lost: 5 * n,
+			Charged: 6 * n, Free: 7 * n, Duplicate: 8 * n, Quarantined: 9 * n, Waiting: 10 * n,
+			Events: 11 * n, Odd: []int64{n}}
+	}
+	sum, two := of(1), of(2)
+	sum.Add(&two)
+	want := of(3)
+	want.Odd = []int64{1, 2}
+	if !reflect.DeepEqual(sum, want) {
+		t.Errorf("have %+v, want %+v", sum, want)
+	}
+}
+
+// TestProvable: a closing looks at what was appended in its window, and at every account event.
+// There is a closing a day of ten calls and one event, the first from call 80 and event 10 on.
+func TestProvable(t *testing.T) {
+	for row := range strings.Lines(`
+		# closings before  calls from  events from  new log from
+		               0          80           10             0
+		               1          80           10             0
+		               2          80           10             0
+		               3          90           10             0  # the first lies 72 hours back
+		               4         100           10             0
+		              40         460           10             0
+	`) {
+		row = strings.TrimSpace(row)
+		if row == "" || strings.HasPrefix(row, "#") {
+			continue
+		}
+		var before, calls, events, fresh int64
+		if _, err := fmt.Sscan(row, &before, &calls, &events, &fresh); err != nil {
+			t.Fatalf("%s: %v", row, err)
+		}
+		l := New(Options{Events: "events"})
+		var s stored.Settlement
+		for i := range before + 1 {
+			s = stored.Settlement{Day: first + billing.Day(i), Barriers: []stored.Barrier{
+				{Topic: "calls", Low: 80 + 10*i, High: 90 + 10*i},
+				{Topic: "events", Low: 10 + i, High: 11 + i}}}
+			s.ClosedAt = (s.Day + 1).At(8*time.Hour, shanghai)
+			if i < before {
+				l.history = append(l.history, s)
+			}
+		}
+		s.Barriers = append(s.Barriers, stored.Barrier{Topic: "calls#2", High: 7})
+		want := slices.Clone(s.Barriers)
+		want[0].Low, want[1].Low, want[2].Low = calls, events, fresh
+		if have := l.provable(&s); !slices.Equal(have, want) {
+			t.Errorf("after %d closings one looks at %+v, want %+v", before, have, want)
+		}
+		if s.Barriers[0].Low != 80+10*before {
+			t.Errorf("the settlement itself was changed: %+v", s.Barriers)
+		}
+	}
+}
+
+// TestProvableWindow: a closing that lies the window back exactly has seen what is older.
+func TestProvableWindow(t *testing.T) {
+	of := func(at billing.Instant, low, high int64) stored.Settlement {
+		return stored.Settlement{ClosedAt: at,
+			Barriers: []stored.Barrier{{Topic: "calls", Low: low, High: high}}}
+	}
+	start := first.Start(shanghai)
+	window := billing.Instant(TakeWindow.Microseconds())
+	for _, x := range []struct {
+		after billing.Instant // of the closing before, until this one
+		want  int64
+	}{{window - 1, 10}, {window, 20}, {window + 1, 20}} {
+		l := New(Options{Events: "events"})
+		l.history = []stored.Settlement{of(start, 10, 20)}
+		s := of(start+x.after, 20, 30)
+		if have := l.provable(&s); have[0].Low != x.want {
+			t.Errorf("%s after the closing before: from %d, want %d", x.after.Duration(), have[0].Low,
+				x.want)
+		}
+	}
+}
+
+// TestDescribe: the first records are named one by one, and all of them are counted.
 func TestDescribe(t *testing.T) {
 	one := Missing{"calls", 1, 7, 8, KindCall, "call_copies"}
 	lost := Missing{"calls#2", 0, 10, 15, KindLost, "deliveries"}
+	const (
+		oneText  = "calls/1 offset 7 (call, no row in call_copies)"
+		lostText = "calls#2/0 offsets [10, 15) (lost, no row in deliveries)"
+		accept   = "; the log does not have what is lost any more: tollstream settle accept-gap"
+	)
 	for _, x := range []struct {
 		list []Missing
 		want string
 	}{
 		{nil, ""},
-		{[]Missing{one}, "1 records are not stored: calls/1 offset 7 (call, no row in call_copies)"},
-		{[]Missing{one, lost}, "6 records are not stored: calls/1 offset 7 (call, no row in " +
-			"call_copies), calls#2/0 offsets [10, 15) (lost, no row in deliveries); the log does not " +
-			"have what is lost any more: tollstream settle accept-gap"},
+		{[]Missing{}, ""},
+		{[]Missing{one}, "1 records are not stored: " + oneText},
+		{[]Missing{one, one}, "2 records are not stored: " + oneText + ", " + oneText},
+		{[]Missing{lost}, "5 records are not stored: " + lostText + accept},
+		{[]Missing{one, lost}, "6 records are not stored: " + oneText + ", " + lostText + accept},
+		{slices.Repeat([]Missing{one}, namedMax), fmt.Sprint(namedMax, " records are not stored: ",
+			strings.Repeat(oneText+", ", namedMax-1)+oneText)},
+		{append(slices.Repeat([]Missing{one}, namedMax), lost), fmt.Sprint(namedMax+5,
+			" records are not stored: ", strings.Repeat(oneText+", ", namedMax-1)+oneText, ", and more",
+			accept)}, // also where what is lost is not among the first
 	} {
 		if have := describe(x.list); have != x.want {
 			t.Errorf("have %s\nwant %s", have, x.want)
 		}
-	}
-	many := slices.Repeat([]Missing{one}, namedMax+1)
-	if have := describe(many); have[len(have)-10:] != ", and more" {
-		t.Errorf("%s", have)
 	}
 }
