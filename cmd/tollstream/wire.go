@@ -291,7 +291,7 @@ func (s *system) ingest(ctx context.Context) error {
 		return err
 	}
 	return ingest.New(ingest.Options{
-		Log: s.log, Group: group, Store: s.store, Quarantine: s.publisher,
+		Log: s.log, Ends: s.log, Group: group, Store: s.store, Quarantine: s.publisher,
 		Settled: s.publisher,
 		Roster:  s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
 		RecordsMax: s.cfg.Ingest.BatchRecordsMax, BytesMax: int(s.cfg.Ingest.BatchBytesMax),

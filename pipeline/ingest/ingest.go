@@ -35,10 +35,15 @@ import (
 
 // Log reads the input topics.
 type Log interface {
-	Offsets(ctx context.Context, topic string, partition int) (start, high, stable int64, err error)
+	Ends
 	FetchMany(ctx context.Context, at []kafkalog.Position) ([]kafkalog.Fetched, error)
 	// TopicID gives the ids of the cluster and of a topic.
 	TopicID(ctx context.Context, name string) (cluster, id string, err error)
+}
+
+// Ends says where logs end.
+type Ends interface {
+	Offsets(ctx context.Context, topic string, partition int) (start, high, stable int64, err error)
 }
 
 // Group gives partitions to read, one generation after another, as kafkalog.Group.Run says.
@@ -67,7 +72,7 @@ type Settled interface {
 	Epochs(ctx context.Context) (stored.Epochs, error)
 }
 
-// Options connect the loop. All fields but Backoff and Partitions are required.
+// Options connect the loop. All fields but Backoff, Ends and Partitions are required.
 type Options struct {
 	Log        Log
 	Group      Group
@@ -85,6 +90,8 @@ type Options struct {
 	Backoff  func() backoff.BackOff
 	Metrics  *observe.Metrics
 	Progress *observe.Progress
+	// Ends is asked, beside the reading, where the logs end; nil leaves that to the fetches.
+	Ends Ends
 	// Partitions is ready while no single partition stands still.
 	Partitions *observe.Progress
 	Logger     *slog.Logger
@@ -187,7 +194,9 @@ func (l *Loop) read(
 	rounds := make(chan round, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	l.lag.begin(positions)
-	group.Go(func() error { return l.watchLag(ctx) })
+	if l.Ends != nil {
+		group.Go(func() error { return l.watchLag(ctx) })
+	}
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.store(ctx, gen, rounds) })
 	return group.Wait()

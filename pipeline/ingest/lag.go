@@ -130,7 +130,7 @@ func (l *Loop) watchLag(ctx context.Context) error {
 			return nil
 		}
 		for _, x := range l.lag.look() {
-			_, high, stable, err := l.Log.Offsets(ctx, x.Topic, x.Partition)
+			_, high, stable, err := l.Ends.Offsets(ctx, x.Topic, x.Partition)
 			if err == nil {
 				l.lag.ends(x.TopicPartition, high, stable)
 			} else if ctx.Err() == nil {

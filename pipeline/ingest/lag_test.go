@@ -14,10 +14,7 @@ import (
 )
 
 // endsLog says where partitions end.
-type endsLog struct {
-	Log
-	high map[int]int64
-}
+type endsLog struct{ high map[int]int64 }
 
 func (l *endsLog) Offsets(_ context.Context, _ string, p int) (start, high, stable int64, _ error) {
 	return 0, l.high[p], l.high[p], nil
@@ -29,7 +26,7 @@ func TestFrozenPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &endsLog{high: map[int]int64{0: 10, 1: 10}}
 		health := observe.NewHealth(time.Now)
-		loop := &Loop{Options: Options{Log: log,
+		loop := &Loop{Options: Options{Ends: log,
 			Metrics:    observe.NewMetrics(observe.Build{}, time.Now),
 			Partitions: health.Loop("ingest partitions", time.Minute)}}
 		loop.lag.begin([]kafkalog.Position{{Topic: "calls", Offset: 10},
