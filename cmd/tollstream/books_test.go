@@ -100,6 +100,30 @@ func TestClosingWaitsForWhatIsGone(t *testing.T) {
 	w.sameBills(t, f.records, f.at(len(rows), 8))
 }
 
+// TestClosingWaitsForTakenCalls deletes what a closing took. The next one would bill these calls
+// again; it waits, and says what for.
+func TestClosingWaitsForTakenCalls(t *testing.T) {
+	w := newTestWorld(t, t.TempDir())
+	f := newFeed(t, w, billing.DateOf(2023, 2, 1))
+	w.cfg.Settle.FirstClosing = f.day
+	f.open("acme")
+	for day := range 2 {
+		f.someDay(day)
+	}
+	w.runUntil(t, f.at(1, 8))
+	restore := w.takeAway(t, gone{table: "taken_calls", where: "call_id = 'n-0'"})
+	w.cfg.Settle.Until = f.at(2, 8)
+	s, wait := w.running(t)
+	const says = "the closing of 2023-02-01 took 2 calls, and 1 of its calls stand in taken_calls"
+	eventually(t, "the closing waits: "+says, func() (bool, string) {
+		text := s.waits("settle")
+		return strings.Contains(text, says), text
+	})
+	restore()
+	wait()
+	w.sameBills(t, f.records, f.at(2, 8))
+}
+
 // open opens an account on the first day.
 func (f *feed) open(account string) {
 	f.event(f.at(0, 1), "account.opened", "open-"+account, account,

@@ -31,7 +31,7 @@ type Store interface {
 	// missing, at most settle.MissingMax of each.
 	Gone(ctx context.Context, ranges []stored.Barrier) ([]settle.Missing, error)
 	// TakenOff gives the closings of [from, to] of which not exactly the calls stand that they took.
-	TakenOff(ctx context.Context, from, to billing.Instant) ([]Taken, error)
+	TakenOff(ctx context.Context, from, to billing.Instant) ([]settle.Taken, error)
 	// Untaken gives the calls of days before dayEnd that no closing before a time, in whole seconds,
 	// took and that have no reason to wait.
 	Untaken(ctx context.Context, ranges []stored.Barrier, before, dayEnd billing.Instant) (
@@ -101,11 +101,10 @@ func (r *Report) ByPartition() []settle.PartitionBooks {
 	return sums
 }
 
-// Taken says how many calls a closing took, and how many of them stand.
+// Taken is a closing of which not exactly the calls stand that it took.
 type Taken struct {
-	Day          billing.Day
-	Took, Stored int64
-	Missing      []settle.Missing // that are probably these
+	settle.Taken
+	Missing []settle.Missing // that are probably these
 }
 
 // Skipped are offsets of a partition that lie between two closings and in neither, or in both
@@ -268,22 +267,23 @@ func missingIn(b *stored.Barrier, all []settle.Missing) []settle.Missing {
 
 // taken looks whether the calls stand that the closings took, and which do not: calls that no
 // closing took now, though they lie where that closing looked.
-func (a *auditor) taken(ctx context.Context, chosen []stored.Settlement) (err error) {
+func (a *auditor) taken(ctx context.Context, chosen []stored.Settlement) error {
 	if !a.choice.whole() {
 		return nil
 	}
-	a.report.Taken, err = a.Store.TakenOff(ctx, chosen[0].ClosedAt, chosen[len(chosen)-1].ClosedAt)
+	off, err := a.Store.TakenOff(ctx, chosen[0].ClosedAt, chosen[len(chosen)-1].ClosedAt)
 	if err != nil {
 		return err
 	}
-	for i := range a.report.Taken {
-		t := &a.report.Taken[i]
+	for _, taken := range off {
+		t := Taken{Taken: taken}
 		at := slices.IndexFunc(a.done, func(s stored.Settlement) bool { return s.Day == t.Day })
 		t.Missing, err = a.Store.Untaken(ctx, stored.Without(a.window(at), a.gaps),
 			a.last.ClosedAt+billing.Second, (t.Day + 1).Start(a.Zone))
 		if err != nil {
 			return err
 		}
+		a.report.Taken = append(a.report.Taken, t)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ var (
 // were accepted as lost.
 type world struct {
 	done []stored.Settlement
-	off  []Taken
+	off  []settle.Taken
 	gone []settle.Missing
 	asks []string // what was asked
 }
@@ -90,8 +90,8 @@ func (w *world) Gone(_ context.Context, ranges []stored.Barrier) ([]settle.Missi
 	return out, nil
 }
 
-func (w *world) TakenOff(_ context.Context, from, to billing.Instant) ([]Taken, error) {
-	var out []Taken
+func (w *world) TakenOff(_ context.Context, from, to billing.Instant) ([]settle.Taken, error) {
+	var out []settle.Taken
 	for _, t := range w.off {
 		if at := (t.Day + 1).At(8*time.Hour, shanghai); from <= at && at <= to {
 			out = append(out, t)
@@ -188,7 +188,7 @@ func TestFaults(t *testing.T) {
 			Kind: settle.KindUnknown, Table: "deliveries"}
 	}
 	w.gone = []settle.Missing{gone(0, 17), gone(0, 16), gone(1, 3), gone(0, 13)} // 13 is accepted
-	w.off = []Taken{{Day: first + 3, Took: 9, Stored: 8}}
+	w.off = []settle.Taken{{Day: first + 3, Took: 9, Stored: 8}}
 	w.done[2].Barriers[0].Low, w.done[3].Barriers[2].Low = 22, 29
 	var named int
 	o := w.options()
@@ -207,7 +207,7 @@ func TestFaults(t *testing.T) {
 		"2023-02-01 calls/1 offset 3 (marker, no row in deliveries)",
 		"2023-02-02 calls/0 offset 16 (marker, no row in deliveries)",
 		"2023-02-02 calls/0 offset 17 (marker, no row in deliveries)",
-		"2023-02-04 the closing took 9 calls, and 8 of its calls stand in taken_calls",
+		"2023-02-04 the closing of 2023-02-04 took 9 calls, and 8 of its calls stand in taken_calls",
 		"2023-02-04 calls/0 offset 3 (call, no row in taken_calls)",
 		"2023-02-03 calls/0: no closing saw offsets [20, 22), which lie below this one's",
 		"2023-02-04 events/0: the closing saw offsets [29, 30), which one before it had seen",

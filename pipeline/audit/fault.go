@@ -25,7 +25,7 @@ func (r *Report) Faults() []string {
 	}
 	for i := range r.Taken {
 		t := &r.Taken[i]
-		add(t.Day, "%s", t)
+		add(t.Day, "%s", t.Taken)
 		for k := range t.Missing {
 			add(t.Day, "%s", &t.Missing[k])
 		}
@@ -51,11 +51,6 @@ func (r *Report) MissingRows() int64 {
 		count(r.Taken[i].Missing)
 	}
 	return n
-}
-
-func (t *Taken) String() string {
-	return fmt.Sprintf("the closing took %d calls, and %d of its calls stand in taken_calls", t.Took,
-		t.Stored)
 }
 
 func (s Skipped) String() string {

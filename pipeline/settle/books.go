@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
 )
@@ -112,6 +113,17 @@ func (b *Books) Fault() string {
 		}
 	}
 	return strings.Join(faults, "; ")
+}
+
+// Taken says how many calls a closing took, and how many of them stand.
+type Taken struct {
+	Day          billing.Day
+	Took, Stored int64
+}
+
+func (t Taken) String() string {
+	return fmt.Sprintf("the closing of %s took %d calls, and %d of its calls stand in taken_calls",
+		t.Day, t.Took, t.Stored)
 }
 
 // Kind is what a record is, or would be, in the books.

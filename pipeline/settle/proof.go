@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
@@ -52,7 +53,21 @@ func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, erro
 		missing = l.named
 	}
 	l.Metrics.Missing(observed(missing))
-	return describe(missing), nil
+	if len(missing) > 0 {
+		return describe(missing), nil
+	}
+	return l.takenShort(ctx, s)
+}
+
+// takenShort names a closing of which calls are gone that this one would take again.
+func (l *Loop) takenShort(ctx context.Context, s *stored.Settlement) (string, error) {
+	since := s.ClosedAt - billing.Instant(TakeWindow.Microseconds())
+	short, err := l.Store.TakenShort(ctx, since, s.ClosedAt-billing.Second)
+	if err != nil || len(short) == 0 {
+		return "", err
+	}
+	return short[0].String() + "; put the rows back from a backup, or make the database again with " +
+		"tollstream rebuild", nil
 }
 
 // name says what the first unknown records are.

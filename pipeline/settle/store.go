@@ -28,6 +28,8 @@ type Store interface {
 	// entries: offsets of which nothing is known, and records that were delivered and of
 	// which a row has gone since.
 	Missing(ctx context.Context, ranges []stored.Barrier) ([]Missing, error)
+	// TakenShort gives the closings of [from, to] of which fewer calls stand than they took.
+	TakenShort(ctx context.Context, from, to billing.Instant) ([]Taken, error)
 	// Run gives the offsets of a partition, from one on, that are stored and were appended before a
 	// time: from the first to behind the last. Low is High where there are none.
 	Run(ctx context.Context, topic string, partition int32, from int64, before billing.Instant) (

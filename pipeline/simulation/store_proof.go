@@ -51,6 +51,25 @@ func (s *Store) Missing(
 	return missing, err
 }
 
+// TakenShort implements settle.Store.
+func (s *Store) TakenShort(
+	ctx context.Context, from, to billing.Instant,
+) (short []settle.Taken, err error) {
+	err = s.hand.read(ctx, "taken short", func() {
+		there := map[billing.Instant]int64{}
+		for _, c := range s.taken { // counted
+			there[c.closedAt]++
+		}
+		for _, st := range s.closed() {
+			took, n := s.settlements[st.ClosedAt].books.Totals.Calls, there[st.ClosedAt]
+			if from <= st.ClosedAt && st.ClosedAt <= to && n < took {
+				short = append(short, settle.Taken{Day: st.Day, Took: took, Stored: n})
+			}
+		}
+	})
+	return short, err
+}
+
 // missing says what is not stored; while offsets themselves are missing, only which.
 func (t *tables) missing(ranges []stored.Barrier) []settle.Missing {
 	var missing []settle.Missing

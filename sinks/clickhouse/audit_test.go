@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"tollstream/pipeline/audit"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
@@ -112,8 +111,13 @@ func TestTakenOff(t *testing.T) {
 		off[0].Stored != 1 {
 		t.Errorf("%+v, %v", off, err)
 	}
+	merge(t, s) // a row that was written twice counts twice until then
+	short, err := s.TakenShort(t.Context(), closings[0], closings[3])
+	if err != nil || !slices.Equal(short, off) {
+		t.Errorf("%+v, %v", short, err)
+	}
 	for _, x := range [][2]int{{0, 1}, {3, 3}} {
-		var none []audit.Taken
+		var none []settle.Taken
 		if none, err = s.TakenOff(t.Context(), closings[x[0]], closings[x[1]]); err != nil ||
 			len(none) > 0 {
 			t.Errorf("%v: %+v, %v", x, none, err)

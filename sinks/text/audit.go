@@ -76,7 +76,7 @@ func auditFaults(w io.Writer, r *audit.Report, _ *time.Location) error {
 		name(l.Day, l.Missing)
 	}
 	for i := range r.Taken {
-		say(r.Taken[i].Day, r.Taken[i].String())
+		say(r.Taken[i].Day, r.Taken[i].Taken.String())
 		name(r.Taken[i].Day, r.Taken[i].Missing)
 	}
 	for _, s := range r.Skipped {

@@ -36,9 +36,9 @@ func TestAuditGolden(t *testing.T) {
 		Kind: settle.KindQuarantined, Table: "quarantined_records"}}
 	r := audit.Report{First: day, Last: day + 1, AsOf: at + 2*24*billing.Hour,
 		Lines: []audit.Line{gap, off, rows},
-		Taken: []audit.Taken{{Day: day, Took: 9, Stored: 8, Missing: []settle.Missing{
-			{Topic: "calls", Partition: 3, From: 11, To: 12, Kind: settle.KindCall,
-				Table: "taken_calls"}}}},
+		Taken: []audit.Taken{{Taken: settle.Taken{Day: day, Took: 9, Stored: 8},
+			Missing: []settle.Missing{{Topic: "calls", Partition: 3, From: 11, To: 12,
+				Kind: settle.KindCall, Table: "taken_calls"}}}},
 		Skipped: []audit.Skipped{{Topic: "events", Partition: 3, From: 2, To: 4, Day: day + 1},
 			{Topic: "events", Partition: 4, From: 9, To: 8, Day: day + 1}},
 		Gaps: []stored.Gap{{Topic: "calls", Partition: 3, From: 20, To: 23, By: "li.na",
