@@ -29,10 +29,10 @@ func (s *Store) Redactable(ctx context.Context, f RedactFilter) ([]billing.Arriv
 		c.add("account_id = ?", f.Account)
 	}
 	if f.Since != 0 {
-		c.add("appended_at >= ?", f.Since.Time())
+		c.add("appended_at >= " + micros(f.Since))
 	}
 	if f.Until != 0 {
-		c.add("appended_at < ?", f.Until.Time())
+		c.add("appended_at < " + micros(f.Until))
 	}
 	if f.Resolved {
 		c.add("resolved != ''")

@@ -119,29 +119,39 @@ const winnersTogether = 5_000
 // winnersOf looks up what the winners of losers say, where account and time do not tell already
 // that the two differ.
 func (s *Store) winnersOf(ctx context.Context, losers []*loser) error {
-	byPlace := map[string][]*loser{}
-	var keys []driver.GroupSet
-	for i, l := range losers {
+	var alike []*loser
+	for _, l := range losers {
 		if l.account == l.winnerAccount && l.occurred.Equal(l.winnerOccurred) {
-			byPlace[l.Winner.Place()] = append(byPlace[l.Winner.Place()], l)
-			keys = append(keys, driver.GroupSet{Value: []any{l.account, l.occurred, l.CallID}})
+			alike = append(alike, l)
 		}
-		if len(keys) == winnersTogether || i == len(losers)-1 && len(keys) > 0 {
-			if err := s.readWinners(ctx, keys, byPlace); err != nil {
-				return err
-			}
-			keys = nil
+	}
+	for chunk := range slices.Chunk(alike, winnersTogether) {
+		if err := s.readWinners(ctx, chunk); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) readWinners(
-	ctx context.Context, keys []driver.GroupSet, byPlace map[string][]*loser,
-) error {
+// readWinners compares times as numbers, since the driver writes the seconds of a time only.
+func (s *Store) readWinners(ctx context.Context, losers []*loser) error {
 	const doing = "read the copies that count"
-	rows, err := s.conn.Query(ctx, `SELECT topic, partition, offset, billing_hash FROM call_copies
-		WHERE (account_id, occurred_at, call_id) IN (?)`, keys)
+	byPlace := map[string][]*loser{}
+	var keys []driver.GroupSet
+	for _, l := range losers {
+		byPlace[l.Winner.Place()] = append(byPlace[l.Winner.Place()], l)
+		keys = append(keys, driver.GroupSet{Value: []any{l.account, l.occurred.UnixMicro(), l.CallID}})
+	}
+	callers := values(len(losers), func(i int) string { return losers[i].account })
+	slices.Sort(callers)
+	byTime := func(a, b *loser) int { return a.occurred.Compare(b.occurred) }
+	first, last := slices.MinFunc(losers, byTime), slices.MaxFunc(losers, byTime)
+	rows, err := s.conn.Query(longLists(ctx), `SELECT topic, partition, offset, billing_hash
+		FROM call_copies WHERE account_id IN (?)
+			AND occurred_at >= `+micros(billing.InstantOf(first.occurred))+`
+			AND occurred_at <= `+micros(billing.InstantOf(last.occurred))+`
+			AND (account_id, toUnixTimestamp64Micro(occurred_at), call_id) IN (?)`,
+		slices.Compact(callers), keys)
 	if err != nil {
 		return s.options.explain(doing, err)
 	}

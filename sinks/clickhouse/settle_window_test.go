@@ -108,3 +108,29 @@ func TestRequalifyKeepsWhatIsSaidAlready(t *testing.T) {
 		t.Errorf("have %q, want %q", have, want)
 	}
 }
+
+// TestAlikeCopiesDoNotContradict: a copy that repeats one that is too old to be looked at is no
+// conflict; one that differs in the time it tells is.
+func TestAlikeCopiesDoNotContradict(t *testing.T) {
+	s := newStore(t)
+	const milli = billing.Second / 1000
+	occurred := at(t, "2026-03-01T09:59:59+08:00") + 613*milli
+	day := billing.DayOf(occurred, shanghai)
+	first := windowOfDay(day)
+	routes := []settle.Route{{AccountID: "acme", Main: "acme"}}
+	if err := s.SaveRoutes(t.Context(), first.Moment.At, routes); err != nil {
+		t.Fatal(err)
+	}
+	takeAll(t, s, first.Moment, []stored.Call{
+		call("c1", "acme", occurred, occurred, 0), call("c2", "acme", occurred, occurred, 1)})
+	arrived := occurred + 30*billing.Hour
+	write(t, s, batchOf(call("c1", "acme", occurred, arrived, 2),
+		call("c2", "acme", occurred+milli, arrived, 3)))
+	if _, err := s.FinishClosing(t.Context(), windowOfDay(day+2)); err != nil {
+		t.Fatal(err)
+	}
+	have := rowTexts(t, s, "offset, conflict, winner_offset", "FROM duplicate_copies FINAL")
+	if want := []string{"3 true 1"}; !slices.Equal(have, want) {
+		t.Errorf("copies that do not count: %q, want %q", have, want)
+	}
+}
