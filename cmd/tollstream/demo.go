@@ -134,7 +134,7 @@ func (d *demo) run(ctx context.Context, stderr io.Writer) error {
 		if err := d.follow(ctx, closings, until, started, stderr); err != nil {
 			return err
 		}
-		return d.show(ctx)
+		return d.show(ctx, system.server.Addr())
 	})
 	return group.Wait()
 }
@@ -231,8 +231,8 @@ func (d *demo) follow(
 	}
 }
 
-// show prints one bill of each cycle, explained.
-func (d *demo) show(ctx context.Context) error {
+// show prints one bill of each cycle, explained, and where the rest can be looked at.
+func (d *demo) show(ctx context.Context, http string) error {
 	store, err := openStore(ctx, d.cfg, d.cat)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (d *demo) show(ctx context.Context) error {
 	if !d.once {
 		d.say("\nServing until interrupted (Ctrl-C): metrics at http://%s/metrics, readiness at "+
 			"/readyz, bills at /v1/bills,\nSQL at http://%s (database %s), for example:\n  curl 'http://%s/?query=%s'",
-			d.cfg.HTTP.Listen, d.cfg.ClickHouse.Addr, d.cfg.ClickHouse.Database,
+			http, d.cfg.ClickHouse.Addr, d.cfg.ClickHouse.Database,
 			d.cfg.ClickHouse.Addr, "SELECT+*+FROM+billing.bills+FORMAT+Vertical")
 	}
 	return nil
