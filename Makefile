@@ -104,8 +104,9 @@ rebuild-year: build $(ENGINE) ## A year through the stream, and the database mad
 	go test -timeout 60m -run TestRebuildYear -v ./cmd/tollstream -args -rebuild-year
 
 .PHONY: chaos
-chaos: build $(ENGINE) ## Kill, stop and cut off everything while records flow; bills stay right (KILLS=8 SEED=1)
-	go test -count=1 -timeout 150m -run TestChaos -v ./deploy/chaos -args -program=$(CURDIR)/$(PROGRAM) $(if $(KILLS),-kills=$(KILLS)) $(if $(SEED),-seed=$(SEED)) $(if $(MILLION),-million)
+chaos: build $(ENGINE) ## Kill, stop and cut off everything while records flow: docs/chaos.md (KILLS=8 SEED=1 MILLION=1 MUTANT=all)
+	go test -count=1 -timeout 150m -run '$(if $(MUTANT),TestMutants$$,TestChaos)' -v ./deploy/chaos -args -program=$(CURDIR)/$(PROGRAM) \
+		$(if $(KILLS),-kills=$(KILLS)) $(if $(SEED),-seed=$(SEED)) $(if $(MILLION),-million) $(if $(MUTANT),-mutant=$(MUTANT))
 
 .PHONY: up
 up: ## Kafka, ClickHouse and tollstream in containers (needs Docker)

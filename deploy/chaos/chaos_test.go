@@ -18,6 +18,8 @@ var (
 	kills   = flag.Int("kills", 8, "kills of each kind")
 	seed    = flag.Uint64("seed", 1, "what is done, to whom and when")
 	million = flag.Bool("million", false, "a million records, and kills of the pipeline only")
+
+	mutantFlag = flag.String("mutant", "", "break the pipeline like this, or all ways in turn")
 )
 
 // TestMain lets this binary be the broker's process as well.
@@ -38,36 +40,47 @@ func TestChaos(t *testing.T) {
 	if *program == "" {
 		t.Skip("takes minutes; run make chaos")
 	}
+	path, err := filepath.Abs(*program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, folder, err := round(t, path, options())
+	if err != nil {
+		t.Fatalf("seed %d: %v\nThe timeline, logs and data are kept in %s", *seed, err, folder)
+	}
+	t.Log(report)
+	remove(t, folder)
+}
+
+// options are those of the flags.
+func options() Options {
 	o := Options{Kills: *kills, Pause: [2]time.Duration{500 * time.Millisecond, 2 * time.Second},
-		SettleIn: 15 * time.Minute, Feed: flow(*kills)}
+		SettleIn: 15 * time.Minute, LackMax: 5 * time.Minute, Feed: flow(*kills)}
 	if *million {
 		o.Workers, o.Pause = true, [2]time.Duration{2 * time.Second, 5 * time.Second}
 		o.SettleIn, o.Feed = 30*time.Minute, aMillion()
 	}
-	round(t, *program, o)
+	return o
 }
 
-// round runs a round in a folder that is kept if it fails.
-func round(t *testing.T, binary string, o Options) {
+// round runs a round in a new folder.
+func round(t *testing.T, binary string, o Options) (report, folder string, err error) {
 	t.Helper()
-	path, err := filepath.Abs(binary)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if o.Catalog, err = props.Catalog(); err != nil {
 		t.Fatal(err)
 	}
 	if o.Folder, err = os.MkdirTemp("", "tollstream-chaos-"); err != nil {
 		t.Fatal(err)
 	}
-	o.Program, o.Seed, o.Feed.Seed = path, *seed, *seed
+	o.Program, o.Seed, o.Feed.Seed = binary, *seed, *seed
 	t.Logf("seed %d, folder %s", *seed, o.Folder)
-	report, err := Round(t.Context(), o)
-	if err != nil {
-		t.Fatalf("seed %d: %v\nThe timeline, logs and data are kept in %s", *seed, err, o.Folder)
-	}
-	t.Log(report)
-	if err := os.RemoveAll(o.Folder); err != nil {
+	report, err = Round(t.Context(), o)
+	return report, o.Folder, err
+}
+
+func remove(t *testing.T, folder string) {
+	t.Helper()
+	if err := os.RemoveAll(folder); err != nil {
 		t.Error(err)
 	}
 }

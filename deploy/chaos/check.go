@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -42,12 +44,12 @@ func (w *world) check(ctx context.Context, f *feed) error {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // only read
-	return errors.Join(
-		l.has(f.acked),
+	return wrong(
+		l.isWhatWasSent(f),
 		w.naive(l.records, f.until, want),
 		w.bills(ctx, store, want),
 		w.books(ctx, store, want),
-		quarantine(ctx, store, l, want),
+		w.quarantine(ctx, store, l, want),
 		w.views(ctx, f, want),
 	)
 }
@@ -91,7 +93,8 @@ func (w *world) bills(ctx context.Context, store *clickhouse.Store, want *batch.
 	for _, texts := range published { // sorted by difference
 		said = append(said, texts...)
 	}
-	return errors.Join(difference("bills", got, right), difference("published bills", said, right))
+	return errors.Join(w.difference("bills", got, right),
+		w.difference("published bills", said, right))
 }
 
 func billID(raw []byte) string {
@@ -104,29 +107,41 @@ func billID(raw []byte) string {
 	return b.ID
 }
 
-// difference tells how two sets of lines differ, by the first lines that only one of them has.
-func difference(what string, got, want []string) error {
+// difference tells how two sets of lines differ, by the beginnings of the first lines that only one
+// of them has. Both sets are written to the folder.
+func (w *world) difference(what string, got, want []string) error {
 	slices.Sort(got)
 	slices.Sort(want)
 	if slices.Equal(got, want) {
 		return nil
 	}
-	const shown = 5
-	only := func(a, b []string) string {
-		var out []string
-		for _, line := range a {
-			if _, there := slices.BinarySearch(b, line); !there && len(out) < shown {
-				out = append(out, line)
-			}
-		}
-		return strings.Join(out, "\n    ")
+	name := strings.ReplaceAll(what, " ", "_")
+	faults := []error{fmt.Errorf("%s: there are %d, there should be %d\n  only there:%s\n"+
+		"  only in what is right:%s\n  all of them: %s_there.txt, %s_right.txt", what, len(got),
+		len(want), only(got, want), only(want, got), name, name)}
+	for file, lines := range map[string][]string{"_there.txt": got, "_right.txt": want} {
+		faults = append(faults, os.WriteFile(filepath.Join(w.folder, name+file),
+			[]byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	}
-	return fmt.Errorf("%s: there are %d, there should be %d\n  only there:\n    %s\n"+
-		"  only in what is right:\n    %s", what, len(got), len(want), only(got, want),
-		only(want, got))
+	return errors.Join(faults...)
 }
 
-// books checks what became of every offset, and that every row stands.
+// only gives the beginnings of the first of the lines that are not among the others.
+func only(lines, others []string) string {
+	const shown, columns = 5, 160
+	var out strings.Builder
+	n := 0
+	for _, line := range lines {
+		if _, there := slices.BinarySearch(others, line); !there && n < shown {
+			n++
+			out.WriteString("\n    " + line[:min(len(line), columns)])
+		}
+	}
+	return out.String()
+}
+
+// books checks what became of every offset, and that every row stands. A partition's numbers are
+// read, charged, free, duplicate, quarantined, waiting and events.
 func (w *world) books(ctx context.Context, store *clickhouse.Store, want *batch.Output) error {
 	report, err := audit.Run(ctx, audit.Options{Store: store, Zone: w.cat.Settings.Zone},
 		audit.Choice{Partition: -1})
@@ -143,11 +158,11 @@ func (w *world) books(ctx context.Context, store *clickhouse.Store, want *batch.
 	for log, b := range want.Books { // sorted by difference
 		right = append(right, fmt.Sprint(log, *b))
 	}
-	return difference("books {read charged free duplicate quarantined waiting events}", got, right)
+	return w.difference("books", got, right)
 }
 
 // quarantine checks which records are there and why.
-func quarantine(
+func (w *world) quarantine(
 	ctx context.Context, store *clickhouse.Store, l *inLog, want *batch.Output,
 ) error {
 	list, err := store.Quarantine(ctx, clickhouse.QuarantineFilter{})
@@ -164,7 +179,7 @@ func quarantine(
 	for _, q := range want.Quarantined {
 		right = append(right, fmt.Sprint(q.Arrival.Place(), " ", q.Refusal.Reason))
 	}
-	return difference("quarantine", got, right)
+	return w.difference("quarantine", got, right)
 }
 
 // views checks that the views show each call, each closing and each ledger entry once.
@@ -236,5 +251,5 @@ func (w *world) halts() error {
 	if len(found) > 3 {
 		found = found[:3]
 	}
-	return errors.Join(found...)
+	return wrong(found...)
 }

@@ -36,6 +36,9 @@ func plan(seed uint64, each int, pause [2]time.Duration) []step {
 	steps := make([]step, len(kills))
 	for i := range kills {
 		steps[i] = step{pause: between(random, pause[0], pause[1]), kill: kills[i]}
+		if random.IntN(4) == 0 {
+			steps[i].pause *= restFactor
+		}
 		if random.IntN(10) < 7 {
 			beside := besides[random.IntN(len(besides))](random)
 			steps[i].beside = &beside
@@ -43,6 +46,10 @@ func plan(seed uint64, each int, pause [2]time.Duration) []step {
 	}
 	return steps
 }
+
+// restFactor makes some pauses so long that the pipeline gets back to work before the next fault;
+// else everything would happen to programs that have just started.
+const restFactor = 4
 
 func between(random *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(random.Int64N(int64(most-least)))

@@ -36,8 +36,9 @@ type feed struct {
 	sent  atomic.Int64 // records
 
 	mu      sync.Mutex
-	acked   map[place][sha256.Size]byte // what every acknowledged record is
-	givenUp int                         // records
+	acked   map[place]digest // what every acknowledged record is
+	unknown map[digest]int   // by value, how many sends had an unknown outcome
+	givenUp int              // records
 }
 
 // queue is what a partition is to get, in the order of arrival.
@@ -54,6 +55,9 @@ type place struct {
 	offset    int64
 }
 
+// digest is the SHA-256 of a record's value.
+type digest [sha256.Size]byte
+
 const shareWhole = 1_000_000
 
 // newFeed makes all records. At every close time each partition has a record of exactly that time,
@@ -65,7 +69,8 @@ func newFeed(o generate.Options, cat *catalog.Catalog) (*feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &feed{first: g.FirstClosing(), acked: map[place][sha256.Size]byte{}}
+	f := &feed{first: g.FirstClosing(), acked: map[place]digest{},
+		unknown: map[digest]int{}}
 	for p := range int32(callPartitions) {
 		f.queues = append(f.queues, &queue{topic: callsTopic, partition: p})
 	}
@@ -182,12 +187,15 @@ func (f *feed) send(
 	defer f.mu.Unlock()
 	for _, result := range results {
 		r := of[result.Record]
-		switch {
-		case result.Err == nil:
-			f.acked[place{r.Topic, r.Partition, result.Record.Offset}] = sha256.Sum256(r.Value)
-		case giveUp && r.Topic == callsTopic && !isTick(*r):
+		value := digest(sha256.Sum256(r.Value))
+		if result.Err == nil {
+			f.acked[place{r.Topic, r.Partition, result.Record.Offset}] = value
+			continue
+		}
+		f.unknown[value]++
+		if giveUp && r.Topic == callsTopic && !isTick(*r) {
 			f.givenUp++
-		default:
+		} else {
 			again = append(again, *r)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"tollstream/pipeline/batch"
@@ -94,16 +95,28 @@ func eachRecord(
 	return nil
 }
 
-// has checks that every acknowledged record stands where the broker said that it does.
-func (l *inLog) has(acked map[place][sha256.Size]byte) error {
-	var lost []error
-	for at, sum := range acked {
+// isWhatWasSent checks that every acknowledged record stands where the broker said that it does,
+// and that every other one is of a send whose outcome was not known.
+func (l *inLog) isWhatWasSent(f *feed) error {
+	var faults []error
+	for at, sum := range f.acked {
 		if value, there := l.values[at]; !there || sha256.Sum256(value) != sum {
-			lost = append(lost, fmt.Errorf("%s/%d offset %d was acknowledged and is not that record",
+			faults = append(faults, fmt.Errorf("%s/%d offset %d was acknowledged and is not that record",
 				at.topic, at.partition, at.offset))
 		}
 	}
-	return errors.Join(lost...)
+	unknown := maps.Clone(f.unknown)
+	for at, value := range l.values {
+		if _, there := f.acked[at]; there {
+			continue
+		}
+		sum := digest(sha256.Sum256(value))
+		if unknown[sum]--; unknown[sum] < 0 {
+			faults = append(faults, fmt.Errorf("%s/%d offset %d is a record that was not sent so often",
+				at.topic, at.partition, at.offset))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // published reads the bills topic: the different texts of each bill.

@@ -70,7 +70,7 @@ func (p *process) live(ctx context.Context) error {
 	p.set(nil)
 	how := r.free()
 	if ctx.Err() == nil && !r.hurt {
-		p.line.did("end by itself of "+p.name, how)
+		p.line.ended(p.name, how)
 	}
 	return nil
 }

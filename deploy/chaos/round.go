@@ -12,7 +12,6 @@ import (
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/generate"
 	"tollstream/pipeline/kafkalog"
-	"tollstream/sinks/clickhouse"
 )
 
 // Options say what a round does.
@@ -26,6 +25,19 @@ type Options struct {
 	Workers  bool // only ingest and settle are hurt, by kills, until everything is stored
 	Feed     generate.Options
 	SettleIn time.Duration // how long everything may take once there are no more faults
+	LackMax  time.Duration // how long a record may be committed and not stored then
+}
+
+// Wrong is what Round says where the pipeline made something that is not right, and not where the
+// round itself could not be run or did not come to its end in time.
+type Wrong struct{ error }
+
+// wrong joins faults; nil where there are none.
+func wrong(faults ...error) error {
+	if err := errors.Join(faults...); err != nil {
+		return Wrong{err}
+	}
+	return nil
 }
 
 // Round runs one round and gives what was done in one line. Its error tells what is wrong.
@@ -62,7 +74,7 @@ func Round(ctx context.Context, o Options) (report string, err error) {
 		return "", fmt.Errorf("the producer did not get rid of its records within %s", o.SettleIn)
 	}
 	hurt := time.Since(started)
-	if err := w.settled(ctx, f, o.SettleIn); err != nil {
+	if err := w.settled(ctx, f, o); err != nil {
 		return "", errors.Join(err, w.halts())
 	}
 	if err := errors.Join(w.check(ctx, f), w.halts()); err != nil {
@@ -92,60 +104,103 @@ func (w *world) stored(ctx context.Context, f *feed) bool {
 	if f.sent.Load() < int64(f.total) {
 		return false
 	}
+	lack, err := w.lacking(ctx, f, func(c *kafkalog.Client, q *queue) (int64, error) {
+		_, high, _, err := c.Offsets(ctx, q.topic, int(q.partition))
+		return high, err
+	})
+	return err == nil && lack == ""
+}
+
+// lost names a record that was committed and is not stored, "" where there is none.
+func (w *world) lost(ctx context.Context, f *feed) (string, error) {
+	return w.lacking(ctx, f, func(c *kafkalog.Client, q *queue) (int64, error) {
+		committed, err := c.Committed(ctx, ingestGroup, q.topic)
+		return committed[int(q.partition)], err
+	})
+}
+
+// lacking names the first record below an end of its partition that is not stored.
+func (w *world) lacking(
+	ctx context.Context, f *feed, end func(*kafkalog.Client, *queue) (int64, error),
+) (string, error) {
 	client, err := kafkalog.New(kafkalog.Options{Brokers: []string{w.kafka.addr()}})
 	if err != nil {
-		return false
+		return "", err
 	}
 	defer client.Close()
 	store, err := w.store(ctx)
 	if err != nil {
-		return false
+		return "", err
 	}
 	defer store.Close() //nolint:errcheck // only read
 	for _, q := range f.queues {
-		_, high, _, err := client.Offsets(ctx, q.topic, int(q.partition))
+		below, err := end(client, q)
 		if err != nil {
-			return false
+			return "", err
 		}
-		missing, err := store.FirstMissing(ctx, q.topic, q.partition, 0, high)
-		if err != nil || missing < high {
-			return false
+		missing, err := store.FirstMissing(ctx, q.topic, q.partition, 0, below)
+		if err != nil {
+			return "", err
+		}
+		if missing < below {
+			return fmt.Sprintf("%s/%d offset %d", q.topic, q.partition, missing), nil
 		}
 	}
-	return true
+	return "", nil
 }
 
-// settled waits until every closing is done and every process is ready.
-func (w *world) settled(ctx context.Context, f *feed, within time.Duration) error {
-	var store *clickhouse.Store
-	err := eventually(ctx, startMax, func() (err error) {
-		store, err = w.store(ctx)
-		return err
+// settled waits until every closing is done and every process is ready. It does not wait for what
+// cannot come any more: a record that stays lost.
+func (w *world) settled(ctx context.Context, f *feed, o Options) error {
+	var lost error
+	var before string
+	since := time.Now()
+	err := eventually(ctx, o.SettleIn, func() error {
+		undone := w.undone(ctx, f)
+		if undone == nil {
+			return nil
+		}
+		name, err := w.lost(ctx, f)
+		if err != nil || name == "" || name != before {
+			before, since = name, time.Now()
+		}
+		if time.Since(since) > o.LackMax {
+			lost = fmt.Errorf("%s is committed and not stored, and nobody reads it again: %w", name,
+				undone)
+			return nil
+		}
+		return undone
 	})
-	if err != nil {
-		return err
+	if lost != nil {
+		return wrong(lost)
 	}
-	defer store.Close() //nolint:errcheck // only read
-	err = eventually(ctx, within, func() error {
-		done, err := store.ClosedSettlements(ctx)
-		if err != nil {
-			return err
-		}
-		if w.closed < 0 {
-			w.closed = len(done)
-			w.line.note("%d closings are done by now", w.closed)
-		}
-		if n := len(done); n == 0 || done[n-1].ClosedAt < f.until {
-			return fmt.Errorf("%d closings are done, the last one is due at %s", n,
-				f.until.In(w.cat.Settings.Zone))
-		}
-		return nil
-	})
 	if err != nil {
 		return err
 	}
 	w.line.note("every closing is done")
 	return eventually(ctx, startMax, func() error { return w.allReady(ctx) })
+}
+
+// undone says which closings are not done yet, nil where all are.
+func (w *world) undone(ctx context.Context, f *feed) error {
+	store, err := w.store(ctx)
+	if err != nil {
+		return err
+	}
+	defer store.Close() //nolint:errcheck // only read
+	done, err := store.ClosedSettlements(ctx)
+	if err != nil {
+		return err
+	}
+	if w.closed < 0 {
+		w.closed = len(done)
+		w.line.note("%d closings are done by now", w.closed)
+	}
+	if n := len(done); n == 0 || done[n-1].ClosedAt < f.until {
+		return fmt.Errorf("%d closings are done, the last one is due at %s", n,
+			f.until.In(w.cat.Settings.Zone))
+	}
+	return nil
 }
 
 // logLines are the lines of a process's log.

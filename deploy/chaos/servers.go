@@ -12,11 +12,12 @@ import (
 	"tollstream/deploy/embedded"
 )
 
-// Topics as they are by default, the call topic with several partitions.
+// Topics and group as they are by default, the call topic with several partitions.
 const (
 	callsTopic      = "faceid.calls"
 	eventsTopic     = "billing.account-events"
 	billsTopic      = "billing.bills"
+	ingestGroup     = "tollstream-ingest"
 	callPartitions  = 3
 	eventPartitions = 1
 )

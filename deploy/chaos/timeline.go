@@ -17,11 +17,13 @@ type timeline struct {
 	mu     sync.Mutex
 	file   *os.File
 	counts map[string]int
+	ends   map[string]int // how processes ended that nobody had told to end
 }
 
 func newTimeline(folder string) (*timeline, error) {
 	f, err := os.Create(filepath.Join(folder, "timeline.txt"))
-	return &timeline{begun: time.Now(), file: f, counts: map[string]int{}}, err
+	return &timeline{begun: time.Now(), file: f, counts: map[string]int{},
+		ends: map[string]int{}}, err
 }
 
 // note writes a line.
@@ -39,14 +41,33 @@ func (t *timeline) did(kind, detail string) {
 	t.counts[kind]++
 }
 
-// summary is one line with the counts.
+// ended counts a process that ended though nobody had told it to. The summary says how, as far as
+// the address.
+func (t *timeline) ended(process, how string) {
+	t.did("end by itself of "+process, how)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	how, _, _ = strings.Cut(how, " at 127.0.0.1")
+	t.ends[how]++
+}
+
+// summary is one line with the counts, and one for each way in which processes ended by themselves.
 func (t *timeline) summary() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	parts := make([]string, 0, len(t.counts))
-	for kind, n := range t.counts { // sorted below
-		parts = append(parts, fmt.Sprintf("%s %d", kind, n))
+	lines := []string{counted(t.counts, ", ")}
+	if len(t.ends) > 0 {
+		lines = append(lines, "ended by themselves:", counted(t.ends, "\n"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// counted lists what was counted, sorted.
+func counted(counts map[string]int, separator string) string {
+	parts := make([]string, 0, len(counts))
+	for what, n := range counts { // sorted below
+		parts = append(parts, fmt.Sprintf("%s %d", what, n))
 	}
 	slices.Sort(parts)
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, separator)
 }

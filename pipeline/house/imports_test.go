@@ -54,6 +54,7 @@ var order = map[string][]string{
 	"house":               {},
 	"naive":               {"billing", "catalog", "decode"}, // a second road, for tests
 	"props":               {"batch", "billing", "canonical", "catalog", "naive"},
+	"props/mutant":        {},
 	"simulation": {"billing", "canonical", "catalog", "closing", "kafkalog", "roster", "settle",
 		"stored"}, // the world around the loops, for tests
 }

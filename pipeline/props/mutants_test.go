@@ -1,34 +1,29 @@
 package props
 
 import (
-	"encoding/json"
 	"flag"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
+
+	"tollstream/pipeline/props/mutant"
 )
 
 var mutantsFlag = flag.Bool("mutants", false, "break the engine in small ways; all must be noticed")
 
-// edit is a replacement in a file below pipeline/. The old text has to be there exactly once.
-type edit struct{ file, old, new string }
-
-// mutant is one small mistake that a person could make.
-type mutant struct {
+// engineMutant is one small mistake that a person could make, in files below pipeline/.
+type engineMutant struct {
 	mistake string
 	rule    string
-	edits   []edit
+	edits   []mutant.Edit
 }
 
-func one(mistake, rule, file, old, new string) mutant {
-	return mutant{mistake, rule, []edit{{file, old, new}}}
+func one(mistake, rule, file, old, new string) engineMutant {
+	return engineMutant{mistake, rule, []mutant.Edit{{File: file, Old: old, New: new}}}
 }
 
-var mutants = []mutant{
+var mutants = []engineMutant{
 	one("record of exactly 08:00 is below the barrier", "B21", "batch/run.go",
 		"records[n].Arrival.Appended < m.At {", "records[n].Arrival.Appended <= m.At {"),
 	one("the copy that arrived last counts", "B4", "claim/claim.go",
@@ -130,14 +125,8 @@ var mutants = []mutant{
 // once when a change of the engine leaves a mutant behind.
 func TestMutantsAreOfThisEngine(t *testing.T) {
 	for _, m := range mutants {
-		for _, e := range m.edits {
-			source, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(e.file)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := strings.Count(string(source), e.old); n != 1 {
-				t.Errorf("%s: %s has %q %d times, not once", m.mistake, e.file, e.old, n)
-			}
+		if _, err := mutant.Apply("..", m.edits); err != nil {
+			t.Errorf("%s: %v", m.mistake, err)
 		}
 	}
 }
@@ -163,42 +152,20 @@ func TestMutants(t *testing.T) {
 		} else {
 			t.Errorf("%s: %d worlds say nothing of it", m.mistake, *worlds)
 		}
-		t.Logf("%-54s %-4s %-22s %s, %.0f s", m.mistake, m.rule, m.edits[0].file, noticed,
+		t.Logf("%-54s %-4s %-22s %s, %.0f s", m.mistake, m.rule, m.edits[0].File, noticed,
 			time.Since(started).Seconds())
 	}
 	t.Logf("%d of %d mutants noticed", killed, len(mutants))
 }
 
 // runMutant runs the comparison against a mutant; failed tells that something went wrong.
-func runMutant(t *testing.T, m mutant) (output string, failed bool) {
+func runMutant(t *testing.T, m engineMutant) (output string, failed bool) {
 	t.Helper()
-	dir := t.TempDir()
-	replace := map[string]string{}
-	for _, e := range m.edits {
-		path, err := filepath.Abs(filepath.Join("..", filepath.FromSlash(e.file)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		source, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		copied := filepath.Join(dir, strings.ReplaceAll(e.file, "/", "_"))
-		text := strings.Replace(string(source), e.old, e.new, 1)
-		if err := os.WriteFile(copied, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[path] = copied
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	overlay, err := mutant.Overlay(t.TempDir(), "..", m.edits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(file, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("go", "test", "-overlay", file, "-count=1", "-vet=off",
+	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-vet=off",
 		"-run", "^TestEngineIsNaive$", ".")
 	bytes, err := cmd.CombinedOutput()
 	return string(bytes), err != nil
