@@ -109,7 +109,7 @@ func (s *Store) Unenriched(
 ) (out []stored.Call, err error) {
 	err = s.hand.read(ctx, "unenriched", func() {
 		for _, g := range s.groups {
-			c := g.firstOf(0, maxDay)
+			c := g.firstIn(0, endOfTime)
 			if c.Main == "" && billing.DayOf(c.OccurredAt, zone) >= openFrom {
 				out = append(out, stored.Call{CallRecord: c.CallRecord, Cohort: c.Cohort})
 			}

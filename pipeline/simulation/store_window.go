@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"math"
 	"slices"
 
 	"tollstream/pipeline/billing"
@@ -19,19 +20,19 @@ const windowLength = (24 + 36) * billing.Hour
 // takeAfter is how long after its own time a closing looks at copies below its barriers.
 const takeAfter = 24 * billing.Hour
 
-// firstOf gives the row of a key that a read with FINAL sees which looks at the append days
-// [from, to] only, nil where there is none.
-func (g *copyGroup) firstOf(from, to billing.Day) *stored.Call {
+// firstIn gives the row of a key that a read with FINAL sees which looks at the rows appended in
+// [from, to) only, nil where there is none.
+func (g *copyGroup) firstIn(from, to billing.Instant) *stored.Call {
 	for i := range g.rows {
-		if day := billing.DayOf(g.rows[i].Arrival.Appended, zone); day >= from && day <= to {
+		if at := g.rows[i].Arrival.Appended; at >= from && at < to {
 			return &g.rows[i]
 		}
 	}
 	return nil
 }
 
-// maxDay is later than every day.
-const maxDay = billing.Day(1 << 30)
+// endOfTime is later than everything.
+const endOfTime = billing.Instant(math.MaxInt64)
 
 // copiesIn visits the copies that a closing may look at: below the barriers, and not so old that an
 // earlier closing must have decided them, save for accounts that it has just learnt of.
@@ -45,21 +46,20 @@ func (t *tables) copiesIn(w *settle.Window, visit func(*stored.Call)) {
 			c.Arrival.Appended < w.Moment.At+takeAfter
 	}
 	since := w.Moment.At - windowLength
-	sinceDay := billing.DayOf(since, zone)
 	for _, g := range t.groups {
 		if w.First {
-			if c := g.firstOf(0, maxDay); below(c) {
+			if c := g.firstIn(0, endOfTime); below(c) {
 				visit(c)
 			}
 			continue
 		}
-		if c := g.firstOf(sinceDay, maxDay); below(c) && c.Arrival.Appended >= since {
+		if c := g.firstIn(since, endOfTime); below(c) {
 			visit(c)
 		}
 		if !slices.Contains(w.NewAccounts, g.key.account) {
 			continue
 		}
-		if c := g.firstOf(0, sinceDay); below(c) && c.Arrival.Appended < since {
+		if c := g.firstIn(0, since); below(c) {
 			visit(c)
 		}
 	}
@@ -96,8 +96,8 @@ func (t *tables) competingCopies(w *settle.Window) []stored.Call {
 	since := w.Moment.At - windowLength
 	for _, g := range t.groups {
 		at, voided := t.voided[voidedKey{g.key.account, g.key.callID, g.key.occurred}]
-		c := g.firstOf(0, billing.DayOf(since, zone))
-		if ids[g.key.callID] && voided && at < w.Moment.At && c != nil && c.Arrival.Appended < since {
+		c := g.firstIn(0, since)
+		if ids[g.key.callID] && voided && at < w.Moment.At && c != nil {
 			out = t.appendOpen(out, w, c)
 		}
 	}

@@ -52,7 +52,7 @@ func (s *Store) Said(
 			AND event_id NOT IN (SELECT corrects FROM said_status
 				WHERE account_id IN (?) AND based_on <= ?)
 		ORDER BY account_id, effective_at, event_id`,
-		ids, since.Time(), base.Time(), ids, base.Time())
+		ids, exactly(since), base.Time(), ids, base.Time())
 	return said, err
 }
 

@@ -16,18 +16,19 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// prunePartitions lets a condition on the append day choose partitions before FINAL merges. Then a
-// later copy can come to light whose first copy is older than the window; that call was decided
-// before, so the anti-join with taken_calls takes it out again.
+// prunePartitions lets a condition on the append day choose partitions before FINAL merges.
 const prunePartitions = " SETTINGS defer_partition_pruning_after_final = 0"
 
 // takeAfter is how long after a closing's time a copy below its barriers can have been appended.
 // None should have been, since a barrier stands before the first record of that time; a day heals a
 // clock that stepped back. It keeps a closing that is done late from reading all that came since.
-const takeAfter = 24 * time.Hour
+const takeAfter = 24 * billing.Hour
 
 // copiesIn selects from the copies that a closing may look at: below the barriers, and not so old
-// that an earlier closing must have decided them, save for accounts that it has just learnt of.
+// that an earlier closing must have decided them, save for accounts that it has just learnt of. The
+// age is asked before FINAL merges (PREWHERE), whatever ClickHouse has merged by itself: a copy is
+// seen whose first one is older. Where the call was taken it is left out by taken_calls; where
+// the first one was refused this one is judged anew.
 func copiesIn(w settle.Window, columns, final string) (string, []any) {
 	var logs []string
 	var highs []int64
@@ -35,26 +36,25 @@ func copiesIn(w settle.Window, columns, final string) (string, []any) {
 		logs = append(logs, billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log())
 		highs = append(highs, b.High)
 	}
-	from := "SELECT " + columns + " FROM call_copies " + final + ` WHERE offset < transform(
+	from := "SELECT " + columns + " FROM call_copies " + final
+	const below = ` WHERE offset < transform(
 		concat(toString(topic), '/', toString(partition)), ?, ?, toInt64(0)) AND appended_at < ?`
-	until := w.Moment.At.Time().Add(takeAfter)
-	args := []any{logs, highs, until}
+	until := exactly(w.Moment.At + takeAfter)
 	if w.First {
-		return from, args
+		return from + below, []any{logs, highs, until}
 	}
 	since := windowStart(w)
-	sql := from + " AND appended_at >= ?"
-	args = append(args, since)
+	sql, args := from+" PREWHERE appended_at >= ?"+below, []any{since, logs, highs, until}
 	if len(w.NewAccounts) > 0 {
-		sql += " UNION ALL " + from + " AND appended_at < ? AND account_id IN (?)"
+		sql += " UNION ALL " + from + below + " AND appended_at < ? AND account_id IN (?)"
 		args = append(args, logs, highs, until, since, w.NewAccounts)
 	}
 	return sql, args
 }
 
 // windowStart is the append time from which on a closing looks at copies of accounts that it knew.
-func windowStart(w settle.Window) time.Time {
-	return w.Moment.At.Time().Add(-settle.TakeWindow)
+func windowStart(w settle.Window) string {
+	return exactly(w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds()))
 }
 
 // routesAt are the ids that a closing knows: those that it learnt of and those of closings before.
@@ -106,7 +106,7 @@ func untakenOf(copies, hashes, columns string) string {
 // candidates selects the copies of closed days among the open ones.
 func candidates(w settle.Window, columns string) (string, []any) {
 	sql, args := openCopies(w, columns)
-	return sql + " AND c.occurred_at < ?", append(args, w.DayEnd.Time())
+	return sql + " AND c.occurred_at < ?", append(args, exactly(w.DayEnd))
 }
 
 // AccountsWithCandidates implements settle.Store.

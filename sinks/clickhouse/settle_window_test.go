@@ -45,6 +45,51 @@ func TestLaterAccountsAreNotSeen(t *testing.T) {
 	}
 }
 
+// TestLastSecondOfADay: a call belongs to its day to the last microsecond, and a copy to the window
+// of a closing from its first one on.
+func TestLastSecondOfADay(t *testing.T) {
+	s := newStore(t)
+	midnight := at(t, "2026-03-02T00:00:00+08:00")
+	w := windowOfDay(billing.DayOf(midnight, shanghai) - 1)
+	since := w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds())
+	instants := []billing.Instant{midnight - 1, midnight - billing.Second + 1, midnight}
+	for i, occurred := range instants {
+		write(t, s, batchOf(call("c"+string(rune('1'+i)), "acme", occurred, midnight, int64(i))))
+	}
+	for i, appended := range []billing.Instant{since - billing.Millisecond, since} {
+		write(t, s, batchOf(call("old"+string(rune('1'+i)), "acme", since, appended, int64(10+i))))
+	}
+	routes := []settle.Route{{AccountID: "acme", Main: "acme"}}
+	if err := s.SaveRoutes(t.Context(), w.Moment.At-24*billing.Hour, routes); err != nil {
+		t.Fatal(err)
+	}
+	sql, args := candidates(w, "c.call_id")
+	have, err := s.strings(t.Context(), "test", sql+" ORDER BY c.call_id"+prunePartitions, args...)
+	if want := []string{"c1", "c2", "old2"}; err != nil || !slices.Equal(have, want) {
+		t.Errorf("%q, %v, want %q", have, err, want)
+	}
+}
+
+// TestLaterCopyIsSeen: a copy within the window is seen whose first one, identical, is older, be it
+// of the same append day and merged with it. It is judged anew if the first one was refused.
+func TestLaterCopyIsSeen(t *testing.T) {
+	s := newStore(t)
+	w := windowOfDay(billing.DayOf(at(t, "2026-03-04T10:00:00+08:00"), shanghai))
+	since := w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds())
+	occurred := since - 2*billing.Hour
+	write(t, s, batchOf(call("c1", "acme", occurred, since-billing.Hour, 0)))
+	write(t, s, batchOf(call("c1", "acme", occurred, since+billing.Hour, 1)))
+	routes := []settle.Route{{AccountID: "acme", Main: "acme"}}
+	if err := s.SaveRoutes(t.Context(), w.Moment.At-24*billing.Hour, routes); err != nil {
+		t.Fatal(err)
+	}
+	w.First = false
+	mains, err := s.AccountsWithCandidates(t.Context(), w)
+	if err != nil || !slices.Equal(mains, []string{"acme"}) {
+		t.Errorf("candidates of %q, %v", mains, err)
+	}
+}
+
 // TestVoidedCopyCompetes: a copy that was taken back before a closing took it counts against a copy
 // of another account that arrives when the first is no longer looked at.
 func TestVoidedCopyCompetes(t *testing.T) {

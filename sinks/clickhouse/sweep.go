@@ -152,6 +152,16 @@ func micros(i billing.Instant) string {
 	return fmt.Sprintf("fromUnixTimestamp64Micro(toInt64(%d), 'Asia/Shanghai')", int64(i))
 }
 
+// tablesZone is that of the tables' times.
+var tablesZone = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+// exactly is an instant as an argument that a column of times with fractions is compared with. The
+// driver writes a time.Time in whole seconds, and ClickHouse, choosing by index, then compares
+// seconds: 23:59:59.5 is not before midnight.
+func exactly(i billing.Instant) string {
+	return i.Time().In(tablesZone).Format("2006-01-02 15:04:05.000000")
+}
+
 func (s *Store) markSweep(
 	ctx context.Context, r *stored.Sweep, openFrom billing.Day, start time.Time,
 ) error {
