@@ -85,14 +85,9 @@ func (o Options) explain(doing string, err error) error {
 	if errors.Is(err, context.Canceled) || !IsTransient(err) {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	why := firstLine(err.Error())
-	var network *net.OpError
-	if errors.As(err, &network) { // without the request's address, which is all settings
-		why = network.Error()
-	}
 	return &explained{cause: err, text: fmt.Sprintf("%s: not reachable: %s: check that it runs, "+
 		"the address, and that the port speaks %s (8123 is usual for http, 9000 for native)",
-		where, why, o.Protocol)}
+		where, innermost(err), o.Protocol)}
 }
 
 func (o Options) advice(ex *clickhouse.Exception) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -135,5 +136,18 @@ func TestInsertRefusesWhatItCannotHold(t *testing.T) {
 	err := s.insert(t.Context(), "closed_bills", []column{{"bill_id", []string{"a"}}})
 	if err == nil {
 		t.Error("columns may be left out")
+	}
+}
+
+// TestCutConnectionsAreToldBriefly: the driver's own text has the whole address of the request,
+// with every setting in it.
+func TestCutConnectionsAreToldBriefly(t *testing.T) {
+	o := Options{Addr: "db:8123", Protocol: "http"}
+	cut := fmt.Errorf("sendQuery: %w", &url.Error{Op: "Post",
+		URL: "http://default@db:8123?compress=1&max_execution_time=14", Err: io.ErrUnexpectedEOF})
+	have := o.explain("write bills", cut)
+	const want = "write bills: ClickHouse at db:8123 (http): not reachable: unexpected EOF: check"
+	if !strings.HasPrefix(have.Error(), want) || !errors.Is(have, io.ErrUnexpectedEOF) {
+		t.Errorf("%v", have)
 	}
 }
