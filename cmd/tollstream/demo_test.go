@@ -89,13 +89,14 @@ func checkCookbook(t *testing.T, server string) {
 		t.Fatal(err)
 	}
 	asked := question.FindAllStringSubmatch(string(page), -1)
-	if len(asked) < 20 || len(asked) != strings.Count(string(page), "```sql") {
-		t.Fatalf("%d questions are understood, of %d", len(asked), strings.Count(string(page), "```sql"))
+	if n := strings.Count(string(page), "```sql"); len(asked) < 20 || len(asked) != n {
+		t.Fatalf("%d questions are understood, of %d", len(asked), n)
 	}
 	written := string(page)
 	for _, q := range asked {
 		answer := ask(t, server, q[2])
-		for start := time.Now(); answer != q[3] && time.Since(start) < time.Minute && !*updateCookbook; {
+		deadline := time.Now().Add(time.Minute)
+		for answer != q[3] && time.Now().Before(deadline) && !*updateCookbook {
 			time.Sleep(time.Second)
 			answer = ask(t, server, q[2])
 		}
