@@ -33,6 +33,14 @@ test-kafka: $(ENGINE) $(BROKER) ## The tests that need a real Apache Kafka; want
 	TOLLSTREAM_REQUIRE_EMBEDDED=1 TOLLSTREAM_TEST_APACHE_KAFKA=$(CURDIR)/$(APACHE)/target \
 		go test -count=1 -p 1 -timeout 40m -run Apache ./$(APACHE) ./pipeline/kafkalog ./cmd/tollstream
 
+.PHONY: alerts-test
+alerts-test: $(ENGINE) ## The alerts by Prometheus' own engine: rules_test.yml, and a pipeline whose servers are taken away
+	cd deploy/prometheus && go vet ./...
+	if command -v promtool >/dev/null; then cd deploy/prometheus && promtool check rules rules.yml && promtool test rules rules_test.yml; fi
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+		TOLLSTREAM_REQUIRE_EMBEDDED=1 go test -count=1 -timeout 20m -run TestTroubleShows ./cmd/tollstream -args -scrapes="$$folder" && \
+		cd deploy/prometheus && go test -count=1 -v ./... -args -scrapes="$$folder"
+
 .PHONY: build
 build: $(PROGRAM) ## Build the one binary into build/
 

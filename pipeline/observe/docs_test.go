@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/metrics.md")
@@ -82,6 +84,8 @@ writes this page, and the test fails while it says anything else. Every process 
 serves all of them on ~/metrics~ (~http.listen~); those of a role move only in processes that have
 it. A rebuild writes its own to a file. The collectors of Go and of the process (~go_*~,
 ~process_*~) are served as well. Accounts and calls are never labels: ask ClickHouse.
+The alerts on these metrics are in [rules.yml](../deploy/prometheus/rules.yml), with a page each in
+[runbooks](runbooks).
 
 | name | type | unit | labels | role | meaning |
 |---|---|---|---|---|---|
@@ -98,4 +102,30 @@ it. A rebuild writes its own to a file. The collectors of Go and of the process 
 			strings.Join(d.Labels, ", "), d.Role, d.Help)
 	}
 	return b.Bytes()
+}
+
+// TestRebuiltFile: a rebuild's metrics are a file that the textfile collector reads, replaced as a
+// whole.
+func TestRebuiltFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tollstream.prom")
+	for differences := range int64(2) {
+		r := Rebuilt{Closings: 31, Bills: 62, Differences: differences, At: time.Unix(1700000000, 0)}
+		if err := WriteRebuilt(file, r); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"tollstream_rebuild_closings 31", "tollstream_rebuild_bills 62",
+			fmt.Sprint("tollstream_rebuild_differences ", differences),
+			"tollstream_rebuild_finished_timestamp_seconds 1.7e+09"} {
+			if !strings.Contains(string(text), line+"\n") {
+				t.Errorf("missing: %s", line)
+			}
+		}
+	}
+	if err := WriteRebuilt(filepath.Join(file, "x"), Rebuilt{}); err == nil {
+		t.Error("a file that cannot be written is no error")
+	}
 }
