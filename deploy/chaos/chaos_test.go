@@ -55,9 +55,12 @@ func TestChaos(t *testing.T) {
 // options are those of the flags.
 func options() Options {
 	o := Options{Kills: *kills, Pause: [2]time.Duration{500 * time.Millisecond, 2 * time.Second},
-		SettleIn: 15 * time.Minute, LackMax: 5 * time.Minute, Feed: flow(*kills)}
+		Batches: [2]int{300, 5_000}, SettleIn: 15 * time.Minute, LackMax: 5 * time.Minute,
+		Sweep: 5 * time.Second, Feed: flow(*kills)}
 	if *million {
-		o.Workers, o.Pause = true, [2]time.Duration{2 * time.Second, 5 * time.Second}
+		// A process has to get as far as its partitions before it is killed, on a busy machine too.
+		o.Workers, o.Pause = true, [2]time.Duration{4 * time.Second, 12 * time.Second}
+		o.Batches, o.Sweep = [2]int{5_000, 20_000}, time.Minute
 		o.SettleIn, o.Feed = 30*time.Minute, aMillion()
 	}
 	return o

@@ -22,7 +22,9 @@ type Options struct {
 	Catalog  *catalog.Catalog
 	Kills    int // of each kind
 	Pause    [2]time.Duration
-	Workers  bool // only ingest and settle are hurt, by kills, until everything is stored
+	Batches  [2]int        // the most records of a batch, of each of the two ingest processes
+	Sweep    time.Duration // how often open days are counted again
+	Workers  bool          // only ingest and settle are hurt, by kills, until everything is stored
 	Feed     generate.Options
 	SettleIn time.Duration // how long everything may take once there are no more faults
 	LackMax  time.Duration // how long a record may be committed and not stored then
@@ -49,7 +51,7 @@ func Round(ctx context.Context, o Options) (report string, err error) {
 	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
 		return "", err
 	}
-	w, err := startWorld(ctx, o.Folder, o.Program, o.Catalog, f.first)
+	w, err := startWorld(ctx, o, f.first)
 	if err != nil {
 		return "", err
 	}

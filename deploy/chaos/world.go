@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -34,19 +35,18 @@ type world struct {
 }
 
 // startWorld starts everything in a folder.
-func startWorld(
-	ctx context.Context, folder, binary string, cat *catalog.Catalog, first billing.Day,
-) (*world, error) {
-	w := &world{folder: folder, binary: binary, cat: cat, ready: map[string]string{}, closed: -1}
+func startWorld(ctx context.Context, o Options, first billing.Day) (*world, error) {
+	w := &world{folder: o.Folder, binary: o.Program, cat: o.Catalog, ready: map[string]string{},
+		closed: -1}
 	ctx, w.stop = context.WithCancel(ctx)
 	var err error
-	if w.line, err = newTimeline(folder); err != nil {
+	if w.line, err = newTimeline(o.Folder); err != nil {
 		return nil, err
 	}
 	if err := w.startServers(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	if err := w.startPipeline(ctx, first); err != nil {
+	if err := w.startPipeline(ctx, o, first); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
@@ -81,7 +81,7 @@ func (w *world) process(
 
 // startPipeline creates the schema and starts two processes of each role. They are told as little
 // as possible: no rewinding before the committed offsets, so that nothing rests on it.
-func (w *world) startPipeline(ctx context.Context, first billing.Day) error {
+func (w *world) startPipeline(ctx context.Context, o Options, first billing.Day) error {
 	file := filepath.Join(w.folder, "catalog.yaml")
 	if err := os.WriteFile(file, w.cat.File, 0o600); err != nil {
 		return err
@@ -92,7 +92,6 @@ func (w *world) startPipeline(ctx context.Context, first billing.Day) error {
 		return err
 	}
 	for i := range 2 {
-		batch := []string{"300", "5000"}[i]
 		for _, role := range []string{"ingest", "settle"} {
 			name := fmt.Sprintf("%s-%d", role, i+1)
 			listen, err := freeAddress()
@@ -104,8 +103,8 @@ func (w *world) startPipeline(ctx context.Context, first billing.Day) error {
 				"ingest": "ingest", "settle": "settle,usage"}[role],
 				"--http.listen", listen, "--settle.first_closing", first.String(),
 				"--kafka.session_timeout", "2s", "--kafka.fetch.max_wait", "100ms",
-				"--ingest.batch_records_max", batch, "--ingest.batch_age_max", "100ms",
-				"--ingest.rewind_records", "0", "--usage.sweep_interval", "5s"}, common...)
+				"--ingest.batch_records_max", strconv.Itoa(o.Batches[i]), "--ingest.batch_age_max", "100ms",
+				"--ingest.rewind_records", "0", "--usage.sweep_interval", o.Sweep.String()}, common...)
 			p := w.process(name,
 				command(filepath.Join(w.folder, name+".log"), w.binary, nil, args...))
 			p.supervise(ctx)
