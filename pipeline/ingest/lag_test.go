@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,17 +15,20 @@ import (
 )
 
 // endsLog says where partitions end.
-type endsLog struct{ high map[int]int64 }
+type endsLog struct{ high [2]atomic.Int64 }
 
 func (l *endsLog) Offsets(_ context.Context, _ string, p int) (start, high, stable int64, _ error) {
-	return 0, l.high[p], l.high[p], nil
+	high = l.high[p].Load()
+	return 0, high, high, nil
 }
 
 // TestFrozenPartition: one partition stands still while another is read. Its lag grows in records
 // and in seconds, readiness names it, and both end once it is read again.
 func TestFrozenPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &endsLog{high: map[int]int64{0: 10, 1: 10}}
+		log := &endsLog{}
+		log.high[0].Store(10)
+		log.high[1].Store(10)
 		health := observe.NewHealth(time.Now)
 		loop := &Loop{Options: Options{Ends: log,
 			Metrics:    observe.NewMetrics(observe.Build{}, time.Now),
@@ -38,11 +42,11 @@ func TestFrozenPartition(t *testing.T) {
 			for range 300 {
 				time.Sleep(time.Second)
 				synctest.Wait()
-				log.high[0]++
-				log.high[1]++
+				log.high[0].Add(1)
+				log.high[1].Add(1)
 				for _, p := range moves {
 					loop.lag.stored(map[kafkalog.TopicPartition]int64{
-						{Topic: "calls", Partition: p}: log.high[p]})
+						{Topic: "calls", Partition: p}: log.high[p].Load()})
 				}
 			}
 			time.Sleep(2 * lagEvery)
