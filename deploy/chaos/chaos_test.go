@@ -58,8 +58,7 @@ func options() Options {
 		Batches: [2]int{300, 5_000}, SettleIn: 15 * time.Minute, LackMax: 5 * time.Minute,
 		Sweep: 5 * time.Second, Feed: flow(*kills)}
 	if *million {
-		// A process has to get as far as its partitions before it is killed, on a busy machine too.
-		o.Workers, o.Pause = true, [2]time.Duration{4 * time.Second, 12 * time.Second}
+		o.Workers, o.Pause = true, [2]time.Duration{time.Second, 5 * time.Second}
 		o.Batches, o.Sweep = [2]int{5_000, 20_000}, time.Minute
 		o.SettleIn, o.Feed = 30*time.Minute, aMillion()
 	}

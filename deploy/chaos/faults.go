@@ -231,13 +231,30 @@ func (w *world) do(ctx context.Context, f fault) {
 	}
 }
 
-// hurtWorkers kills one process of each role of the pipeline after every pause, until everything
-// that was sent is stored.
-func (w *world) hurtWorkers(
-	ctx context.Context, seed uint64, pause [2]time.Duration, stored func() bool,
-) {
+// hurtWorkers kills one process of each role of the pipeline again and again until everything is
+// read: a pause after something was committed since the last time, so that they are at work, and
+// on a busy machine get anywhere. Without any progress it does not wait for ever.
+func (w *world) hurtWorkers(ctx context.Context, seed uint64, pause [2]time.Duration, f *feed) {
+	const patience = 2 * time.Minute
 	random := rand.New(rand.NewPCG(seed, 0))
-	for ctx.Err() == nil && !stored() {
+	for before := int64(0); ctx.Err() == nil; {
+		over := false
+		err := eventually(ctx, patience, func() error {
+			n, all, err := w.committed(ctx, f)
+			if err == nil && n == before && !all {
+				err = fmt.Errorf("nothing was committed since there were %d", n)
+			}
+			if err == nil {
+				before, over = n, all
+			}
+			return err
+		})
+		if over {
+			break
+		}
+		if err != nil {
+			w.line.note("no progress: %v", err)
+		}
 		hold(ctx, between(random, pause[0], pause[1]))
 		w.do(ctx, killOf("ingest", random))
 		w.do(ctx, killOf("settle", random))

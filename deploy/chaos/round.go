@@ -24,7 +24,7 @@ type Options struct {
 	Pause    [2]time.Duration
 	Batches  [2]int        // the most records of a batch, of each of the two ingest processes
 	Sweep    time.Duration // how often open days are counted again
-	Workers  bool          // only ingest and settle are hurt, by kills, until everything is stored
+	Workers  bool          // only ingest and settle are hurt, by kills, until everything is read
 	Feed     generate.Options
 	SettleIn time.Duration // how long everything may take once there are no more faults
 	LackMax  time.Duration // how long a record may be committed and not stored then
@@ -92,7 +92,7 @@ func Round(ctx context.Context, o Options) (report string, err error) {
 func (w *world) hurtBy(ctx context.Context, o Options, f *feed) {
 	if o.Workers {
 		f.share.Store(shareWhole)
-		w.hurtWorkers(ctx, o.Seed, o.Pause, func() bool { return w.stored(ctx, f) })
+		w.hurtWorkers(ctx, o.Seed, o.Pause, f)
 		return
 	}
 	steps := plan(o.Seed, o.Kills, o.Pause)
@@ -101,30 +101,32 @@ func (w *world) hurtBy(ctx context.Context, o Options, f *feed) {
 	})
 }
 
-// stored tells whether everything was sent and is stored.
-func (w *world) stored(ctx context.Context, f *feed) bool {
-	if f.sent.Load() < int64(f.total) {
-		return false
+// committed is how many offsets ingest has committed; all tells that it has nothing left to read.
+func (w *world) committed(ctx context.Context, f *feed) (n int64, all bool, err error) {
+	client, err := kafkalog.New(kafkalog.Options{Brokers: []string{w.kafka.addr()}})
+	if err != nil {
+		return 0, false, err
 	}
-	lack, err := w.lacking(ctx, f, func(c *kafkalog.Client, q *queue) (int64, error) {
-		_, high, _, err := c.Offsets(ctx, q.topic, int(q.partition))
-		return high, err
-	})
-	return err == nil && lack == ""
+	defer client.Close()
+	all = f.sent.Load() == int64(f.total)
+	for _, q := range f.queues {
+		_, high, _, err := client.Offsets(ctx, q.topic, int(q.partition))
+		if err != nil {
+			return 0, false, err
+		}
+		committed, err := client.Committed(ctx, ingestGroup, q.topic)
+		if err != nil {
+			return 0, false, err
+		}
+		n += committed[int(q.partition)]
+		all = all && committed[int(q.partition)] == high
+	}
+	return n, all, nil
 }
 
-// lost names a record that was committed and is not stored, "" where there is none.
+// lost names the first record of a partition that was committed and is not stored, "" where there
+// is none.
 func (w *world) lost(ctx context.Context, f *feed) (string, error) {
-	return w.lacking(ctx, f, func(c *kafkalog.Client, q *queue) (int64, error) {
-		committed, err := c.Committed(ctx, ingestGroup, q.topic)
-		return committed[int(q.partition)], err
-	})
-}
-
-// lacking names the first record below an end of its partition that is not stored.
-func (w *world) lacking(
-	ctx context.Context, f *feed, end func(*kafkalog.Client, *queue) (int64, error),
-) (string, error) {
 	client, err := kafkalog.New(kafkalog.Options{Brokers: []string{w.kafka.addr()}})
 	if err != nil {
 		return "", err
@@ -136,10 +138,11 @@ func (w *world) lacking(
 	}
 	defer store.Close() //nolint:errcheck // only read
 	for _, q := range f.queues {
-		below, err := end(client, q)
+		committed, err := client.Committed(ctx, ingestGroup, q.topic)
 		if err != nil {
 			return "", err
 		}
+		below := committed[int(q.partition)]
 		missing, err := store.FirstMissing(ctx, q.topic, q.partition, 0, below)
 		if err != nil {
 			return "", err
