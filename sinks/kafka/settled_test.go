@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,40 @@ func TestFirstSettlementCounts(t *testing.T) {
 	all, err := first.Settlements(t.Context())
 	if err != nil || len(all) != 1 || all[day].CatalogDigest != "a" {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// raced is a producer before whose first record another process's stands.
+type raced struct {
+	Producer
+	other func() error
+}
+
+func (r *raced) Produce(ctx context.Context, records ...kafkalog.Outgoing) error {
+	if other := r.other; other != nil {
+		r.other = nil
+		if err := other(); err != nil {
+			return err
+		}
+	}
+	return r.Producer.Produce(ctx, records...)
+}
+
+// TestFirstSettlementCountsInARace: two processes find nothing decided and append; both go by the
+// record that came first.
+func TestFirstSettlementCountsInARace(t *testing.T) {
+	process := newPublisher(t)
+	slow, fast := process(), process()
+	s := stored.Settlement{Day: billing.DateOf(2023, 1, 5), ClosedAt: 8, CatalogDigest: "slow"}
+	first := s
+	first.CatalogDigest = "fast"
+	slow.producer = &raced{slow.producer, func() error {
+		_, err := fast.Decide(t.Context(), &first)
+		return err
+	}}
+	got, err := slow.Decide(t.Context(), &s)
+	if err != nil || got.CatalogDigest != "fast" {
+		t.Errorf("%+v, %v, want what was appended first", got, err)
 	}
 }
 
