@@ -90,8 +90,9 @@ sim: ## The stream in simulated worlds with faults at every edge (N=10000 worlds
 	go test -count=1 -timeout 120m -run TestWorlds -v ./pipeline/simulation -args $(if $(N),-worlds=$(N)) $(if $(SEED),-seed=$(SEED))
 
 .PHONY: mutants
-mutants: ## Break the engine in some forty small ways; the worlds must notice each
+mutants: ## Break engine and loops in some seventy small ways; the worlds must notice each
 	go test -count=1 -timeout 60m -run TestMutants -v ./pipeline/props -args -mutants
+	go test -count=1 -timeout 60m -run TestMutants -v ./pipeline/simulation -args -mutants
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder and parser for TIME=30s each

@@ -10,6 +10,6 @@
 // turn alone; which goroutine runs first never matters.
 //
 // The models are sets as the tables of schemas/clickhouse are, kept as small as the promises of the
-// Store interfaces; TestModelIsClickHouse in sinks/clickhouse holds them to the embedded ClickHouse.
-// This package decides no number and is used by tests only.
+// Store interfaces; TestModelIsClickHouse in sinks/clickhouse holds them to the embedded one. This
+// package decides no number and is used by tests only.
 package simulation

@@ -42,6 +42,7 @@ var (
 type Faults struct {
 	PerMillion uint64   // how many of a million turns have one
 	Storms     []Storm  // times of many faults
+	Freezes    string   // a process freezes at one in three turns of this name
 	Whole      bool     // writes happen as a whole, and the writer hears of it, or not at all
 	Off        bool     // from now on there are none
 	Skip       []uint64 // turns, by number, that are spared: for finding out which faults matter
@@ -93,11 +94,17 @@ func (s *Schedule) faultOf(t *turn) fault {
 		kinds = writeFaults
 	}
 	kind := kinds[s.draw(t.serial, drawKind, uint64(len(kinds)))]
+	if t.what == f.Freezes {
+		kind = asleep
+	}
 	f.Struck = append(f.Struck, Struck{t.serial, time.Now(), t.hand.name, t.what, kind})
 	return kind
 }
 
 func (s *Schedule) strikes(t *turn) bool {
+	if t.what == s.Faults.Freezes {
+		return s.draw(t.serial, drawFault, 3) == 0
+	}
 	for _, storm := range s.Faults.Storms {
 		if now := time.Now(); now.After(storm.From) && now.Before(storm.To) {
 			return s.draw(t.serial, drawFault, storm.OneIn) == 0

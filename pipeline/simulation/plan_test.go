@@ -55,6 +55,9 @@ func newPlan(seed uint64) plan {
 	}
 	if r.IntN(8) > 0 {
 		p.faults.PerMillion = pick(r, uint64(1_000), 5_000, 20_000)
+		if r.IntN(4) == 0 { // while it decides, so that another one decides meanwhile
+			p.faults.Freezes = "produce 1 on " + settlementsTopic
+		}
 		p.storms, p.rebalances, p.stops = r.IntN(4), r.IntN(6), r.IntN(3)
 	}
 	return p
@@ -65,6 +68,7 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 func (p *plan) String() string {
 	return fmt.Sprintf("simulated_time %t, partitions %d+%d, processes %q, poll %v, batches of %d "+
 		"or %v, rewind %d, first_closing %t, transactions %t, holes %t, skew %v, faults %d per "+
-		"million, %d storms", p.simulated, p.calls, p.events, p.roles, p.poll, p.recordsMax, p.ageMax,
-		p.rewind, p.firstClosing, p.transactions, p.holes, p.skew, p.faults.PerMillion, p.storms)
+		"million, %d storms, freezes %q", p.simulated, p.calls, p.events, p.roles, p.poll,
+		p.recordsMax, p.ageMax, p.rewind, p.firstClosing, p.transactions, p.holes, p.skew,
+		p.faults.PerMillion, p.storms, p.faults.Freezes)
 }

@@ -231,7 +231,8 @@ func calmer(
 ) plan {
 	t.Helper()
 	for _, less := range []func(*plan){
-		func(p *plan) { p.faults.PerMillion, p.storms = 0, 0 },
+		func(p *plan) { p.faults, p.storms = Faults{}, 0 },
+		func(p *plan) { p.faults.Freezes = "" },
 		func(p *plan) { p.storms = 0 },
 		func(p *plan) { p.rebalances = 0 },
 		func(p *plan) { p.stops = 0 },

@@ -221,6 +221,9 @@ func (s *Store) WriteSettlement(
 		s.tear.each(1, func(int) {
 			old := s.settlements[st.ClosedAt]
 			row := &settlementRow{*st, books, s.trace.Turns}
+			if old != nil && !slices.Equal(old.Barriers, st.Barriers) {
+				s.changed("settlement_records", st.Day.String(), old.Barriers, st.Barriers)
+			}
 			if old != nil && old.books != nil {
 				if books == nil {
 					return // closed is newer than decided

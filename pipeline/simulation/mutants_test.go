@@ -1,0 +1,214 @@
+package simulation
+
+import (
+	"flag"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"tollstream/pipeline/props/mutant"
+)
+
+var mutantsFlag = flag.Bool("mutants", false, "break the loops in small ways; all must be noticed")
+
+var onlyFlag = flag.String("only", "", "the mutants whose mistake says this")
+
+// unhealed takes away what heals lost records, and the check at each commit, so that a mistake is
+// noticed by what comes out: reading goes on where the commit is and nobody looks for what the
+// database lacks, closings do not wait for what is missing, nor for books that do not balance.
+var unhealed = []mutant.Edit{
+	{File: "ingest/positions.go", Old: "at = max(first, min(missing, a.Offset-l.Rewind))",
+		New: "at = max(first, a.Offset)"},
+	{File: "ingest/positions.go", Old: "if a.Committed && missing < a.Offset {", New: "if false {"},
+	{File: "settle/settle.go", Old: "if err := l.complete(ctx, s); err != nil {", New: "if false {"},
+	balanced,
+	{File: "simulation/deployment_test.go", Old: "d.readers.Committed = d.checkCommit", New: ""},
+}
+
+// balanced lets a closing pass whose books do not balance.
+var balanced = mutant.Edit{File: "settle/closer.go",
+	Old: "if fault := books.Fault(); fault != \"\" {",
+	New: "if fault := books.Fault(); fault == \"never\" {"}
+
+// lossy makes the store forget every seventh copy that it acknowledged, and not know it.
+var lossy = []mutant.Edit{
+	{File: "simulation/store.go", Old: "\tg := t.copies[key]\n",
+		New: "\tif key.billing%7 == 0 {\nreturn\n}\n\tg := t.copies[key]\n"},
+	{File: "simulation/store_proof.go", Old: "case f.isCall && !f.copied:", New: "case false:"},
+}
+
+// loopMutant is one small mistake that a person could make, in files below pipeline/.
+type loopMutant struct {
+	mistake string
+	rule    string
+	edits   []mutant.Edit
+}
+
+func one(mistake, rule, file, old, changed string) loopMutant {
+	return several(mistake, rule, mutant.Edit{File: file, Old: old, New: changed})
+}
+
+func several(mistake, rule string, edits ...mutant.Edit) loopMutant {
+	return loopMutant{mistake, rule, edits}
+}
+
+// with adds edits to those of a mistake.
+func with(m loopMutant, more ...mutant.Edit) loopMutant {
+	m.edits = slices.Concat(m.edits, more)
+	return m
+}
+
+// mistakes are those that the loops are built to avoid, those that simulated worlds found in them,
+// and stores that do not keep what the Store interfaces promise.
+var mistakes = slices.Concat(readingMistakes, closingMistakes, storeMistakes)
+
+var readingMistakes = []loopMutant{
+	one("offsets are committed before the rows are acknowledged", "B21", "ingest/ingest.go",
+		"batch, err := l.write(ctx, r.fetched) // 1, 2",
+		"_ = gen.Commit(r.next)\nbatch, err := l.write(ctx, r.fetched)"),
+	with(one("the same, and nothing heals it", "B21", "ingest/ingest.go",
+		"batch, err := l.write(ctx, r.fetched) // 1, 2",
+		"_ = gen.Commit(r.next)\nbatch, err := l.write(ctx, r.fetched)"), unhealed...),
+	with(one("a batch that failed is passed over", "B21", "ingest/ingest.go",
+		"batch, err := l.write(ctx, r.fetched) // 1, 2\n\tif err != nil {\n\t\treturn err",
+		"batch, err := l.write(ctx, r.fetched)\n\tif err != nil {\n\t\treturn nil"),
+		mutant.Edit{File: "ingest/ingest.go",
+			Old: "if err := l.retry(ctx, stepWrite, func() error {",
+			New: "if err := func(_ context.Context, _ string, f func() error) error { return f() }" +
+				"(ctx, \"\", func() error {"}),
+	with(one("reading goes on behind the highest stored offset", "B21",
+		"ingest/positions.go", "positions = append(positions, kafkalog.Position{",
+		"at = max(first, l.Store.(interface{ Highest(string, int32) int64 })."+
+			"Highest(a.Topic, int32(a.Partition))+1)\n"+
+			"positions = append(positions, kafkalog.Position{"),
+		slices.Concat(unhealed, []mutant.Edit{
+			{File: "simulation/store.go", Old: "// zone is that of the tables' days.",
+				New: "func (t *tables) Highest(topic string, partition int32) int64 {\n" +
+					"high := int64(-1)\nfor offset := range t.deliveries[logKey{topic, partition}] {\n" +
+					"high = max(high, offset)\n}\nreturn high\n}\n"}})...),
+	with(one("the highest offset is committed, not the lowest that is not stored", "B21",
+		"ingest/ingest.go",
+		"r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next",
+		"r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.LastStable"),
+		unhealed...),
+	one("a member without partitions ends its loop", "B21", "ingest/ingest.go",
+		"<-ctx.Done()\n\t\treturn nil\n\t}\n\tfor {", "return nil\n\t}\n\tfor {"),
+	one("holes without records are not stored", "B21", "ingest/ingest.go",
+		"r.offsets += f.Next - at[i].Offset", "r.offsets += int64(len(f.Records))"),
+}
+
+var closingMistakes = []loopMutant{
+	with(one("a closing does not wait for its records", "B21", "settle/settle.go",
+		"if err := l.complete(ctx, s); err != nil {", "if false {"), balanced),
+	one("bills are published before the books are counted", "B21", "settle/closer.go",
+		"books, err := c.loop.Store.FinishClosing(ctx, w) // 5",
+		"if err := c.publish(ctx); err != nil {\nreturn \"\", err\n}\n"+
+			"books, err := c.loop.Store.FinishClosing(ctx, w)"),
+	one("a closing is marked as done before it is published", "B21", "settle/closer.go",
+		"if err := c.publish(ctx); err != nil { // 6",
+		"if err := c.loop.Store.WriteSettlement(ctx, c.settlement, books); err != nil {\n"+
+			"return \"\", err\n}\nif err := c.publish(ctx); err != nil {"),
+	one("a voided call is forgotten", "B27", "settle/claims.go",
+		"chunk.Voided = append(chunk.Voided, copied.Record)\n", ""),
+	one("what is refused keeps the reason of its arrival", "B6", "settle/claims.go",
+		"chunk.Requalified = append(chunk.Requalified,",
+		"if call.Cohort != \"\" {\ncontinue\n}\nchunk.Requalified = append(chunk.Requalified,"),
+	one("a refused event that waited counts as accepted", "B14", "settle/closer.go",
+		"|| c.refused[q.Arrival]:", ":"),
+	one("statuses are said of what lies beyond the closing at hand", "B24",
+		"settle/status.go", "|| at.Appended >= l.upcoming.At;", ";"),
+}
+
+var storeMistakes = []loopMutant{
+	several("a copy is told by its batch, as an insert token does, not by its call", "B4",
+		mutant.Edit{File: "simulation/store.go", Old: "c.Arrival.Topic}\n\tg := t.copies[key]",
+			New: "c.Arrival.Topic + t.token}\n\tg := t.copies[key]"},
+		mutant.Edit{File: "simulation/store.go",
+			Old: "s.tear.each(len(b.Calls), func(i int)",
+			New: "if n := len(b.Deliveries); n > 0 {\ns.token = b.Deliveries[0].Arrival.Place() + " +
+				"b.Deliveries[n-1].Arrival.Place()\n}\ns.tear.each(len(b.Calls), func(i int)"},
+		mutant.Edit{File: "simulation/store.go", Old: "\tsweep       sweep\n",
+			New: "\tsweep       sweep\n\ttoken string\n"}),
+	several("a lost copy is waiting, since that is what the other terms leave", "B21",
+		slices.Concat(lossy, []mutant.Edit{{File: "simulation/store_proof.go",
+			Old: "\tif data != terms && len(p.Odd) < 10 {",
+			New: "\tif terms < data {\np.Waiting, terms = p.Waiting+1, data\n}\n" +
+				"\tif data != terms && len(p.Odd) < 10 {"}})...),
+	several("a copy is lost, and the books are not asked", "B21",
+		slices.Concat(lossy, []mutant.Edit{balanced})...),
+	several("the books count a record again that was delivered again", "B21",
+		mutant.Edit{File: "simulation/store.go",
+			Old: "\tt.deliveries[log][d.Arrival.Offset] = d\n",
+			New: "\tif old, again := t.deliveries[log][d.Arrival.Offset]; again && old.IDHash != 0 {\n" +
+				"t.again[placeOf(d.Arrival)]++\n}\n\tt.deliveries[log][d.Arrival.Offset] = d\n"},
+		mutant.Edit{File: "simulation/store.go", Old: "\tsweep       sweep\n",
+			New: "\tsweep       sweep\n\tagain map[place]int64\n"},
+		mutant.Edit{File: "simulation/store.go", Old: "\tt := &tables{\n",
+			New: "\tt := &tables{again: map[place]int64{},\n"},
+		mutant.Edit{File: "simulation/store_proof.go",
+			Old: "count(&p, &f, outcome, takenBy[f.IDHash])",
+			New: "count(&p, &f, outcome, takenBy[f.IDHash])\np.Duplicate += t.again[place{log, offset}]"},
+		balanced),
+	one("a closing reads the accounts that it wrote itself", "B22",
+		"simulation/store_window.go", "if rows[i].closedAt < before {",
+		"if rows[i].closedAt <= before {"),
+	one("a closing does not see the calls that it took before a crash", "B22",
+		"simulation/store_window.go", "taken.closedAt < w.Moment.At {",
+		"taken.closedAt <= w.Moment.At {"),
+	one("the copy that was stored last counts", "B4", "simulation/store.go",
+		"return a.Arrival.Compare(b.Arrival)\n\t})\n\tif found",
+		"return b.Arrival.Compare(a.Arrival)\n\t})\n\tif found"),
+}
+
+// TestMutantsAreOfTheseLoops: a change of the loops leaves no mutant behind.
+func TestMutantsAreOfTheseLoops(t *testing.T) {
+	for _, m := range mistakes {
+		if _, err := mutant.Apply("..", m.edits); err != nil {
+			t.Errorf("%s: %v", m.mistake, err)
+		}
+	}
+}
+
+// inWorld finds the world that failed, and the first line of what it says.
+var inWorld = regexp.MustCompile(`world (\d+) [^\n]*\n\s*([^\n]{0,90})`)
+
+// TestMutants makes one mistake after another in the loops, or in the models, and wants simulated
+// worlds to notice each; nothing is to be noticed where there is none.
+func TestMutants(t *testing.T) {
+	if !*mutantsFlag {
+		t.Skip("takes minutes; run it with -mutants (make mutants)")
+	}
+	if output, failed := runMutant(t, nil); failed {
+		t.Fatalf("nothing is broken, and the worlds say so:\n%s", output)
+	}
+	for _, m := range mistakes {
+		if !strings.Contains(m.mistake, *onlyFlag) {
+			continue
+		}
+		output, failed := runMutant(t, m.edits)
+		found := inWorld.FindStringSubmatch(output)
+		switch {
+		case failed && found != nil:
+			t.Logf("%s (%s): in world %s: %s", m.mistake, m.rule, found[1], found[2])
+		case failed:
+			t.Errorf("%s: does not build:\n%s", m.mistake, output)
+		default:
+			t.Errorf("%s: the worlds say nothing of it", m.mistake)
+		}
+	}
+}
+
+// runMutant runs worlds with some edits; failed tells that something went wrong.
+func runMutant(t *testing.T, edits []mutant.Edit) (output string, failed bool) {
+	t.Helper()
+	overlay, err := mutant.Overlay(t.TempDir(), "..", edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-vet=off", "-timeout=30m",
+		"-run", "^TestWorlds$", ".", "-args", "-worlds=400", "-brief")
+	bytes, err := cmd.CombinedOutput()
+	return string(bytes), err != nil
+}
