@@ -25,7 +25,8 @@ type GroupOptions struct {
 	// SessionTimeout is how long brokers wait for a sign of life; default 30 s. It is also the
 	// longest a callback may take to return after its context ends: see Run.
 	SessionTimeout time.Duration
-	// RebalanceTimeout is how long brokers wait for members to join again; default 60 s.
+	// RebalanceTimeout is how long brokers wait for members to join again; default twice
+	// SessionTimeout. Nothing is read meanwhile, and who needs longer has lost its place anyway.
 	RebalanceTimeout time.Duration
 	// HeartbeatInterval default 3 s; at most a third of SessionTimeout.
 	HeartbeatInterval time.Duration
@@ -42,7 +43,7 @@ type GroupOptions struct {
 
 func (o GroupOptions) withDefaults() GroupOptions {
 	setDefault(&o.SessionTimeout, 30*time.Second)
-	setDefault(&o.RebalanceTimeout, 60*time.Second)
+	setDefault(&o.RebalanceTimeout, 2*o.SessionTimeout)
 	setDefault(&o.HeartbeatInterval, min(3*time.Second, o.SessionTimeout/3))
 	setDefault(&o.JoinBackoff, time.Second)
 	setDefault(&o.RetryFor, 60*time.Second)
