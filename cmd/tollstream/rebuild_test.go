@@ -34,7 +34,7 @@ var rebuiltTables = []content{
 	{"service_status", "*", "WHERE NOT provisional"},
 	{"settlements", "* EXCEPT finished_at", ""},
 	{"usage_daily", "*", "WHERE state = 'closed'"},
-	{"quarantine", "*", ""},
+	{"quarantine", "* REPLACE (mapSort(headers) AS headers)", ""},
 	{"taken_calls", "*", "FINAL"},
 	{"duplicate_copies", "*", "FINAL"},
 	{"reversed_calls", "*", "FINAL"},
