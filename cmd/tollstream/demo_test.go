@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tollstream/pipeline/report"
 )
 
 const cookbookFile = "../../docs/cookbook.md"
@@ -40,6 +44,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("the demo does not say where to ask:\n%s", printed)
 	}
 	checkCookbook(t, m[1])
+	checkSDKReport(t, demo.Path, m[1])
 	if err := demo.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +81,30 @@ func startDemo(t *testing.T) (*exec.Cmd, string) {
 	}
 	t.Fatalf("the demo ended with %v:\n%s", demo.Wait(), printed.String())
 	return nil, ""
+}
+
+// checkSDKReport wants every call that names a library in the report.
+func checkSDKReport(t *testing.T, program, server string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, "report", "sdk", "--format", "json",
+		"--clickhouse.addr", strings.TrimPrefix(server, "http://")).Output()
+	if err != nil {
+		t.Fatalf("report sdk: %v: %s", err, out)
+	}
+	var r report.SDKs
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatal(err)
+	}
+	calls := ask(t, server, "SELECT count() FROM calls WHERE sdk_name != '' OR sdk_version != ''\n")
+	told := fmt.Sprintf(" %d │", r.Calls)
+	if len(r.Outdated) == 0 || r.Calls == 0 || !strings.Contains(calls, told) {
+		t.Errorf("%d kinds of old libraries; %d calls, not\n%s", len(r.Outdated), r.Calls, calls)
+	}
+	for _, o := range r.Outdated {
+		if o.Calls == 0 || o.Mandated == "" || o.FirstDay > o.LastDay {
+			t.Errorf("%+v", o)
+		}
+	}
 }
 
 // question is one of the cookbook: its statement, and the answer that stands below it.

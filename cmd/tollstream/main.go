@@ -96,6 +96,7 @@ func newRootCommand() *cobra.Command {
 		configured(newQuarantineCommand(configuredStore)),
 		configured(newSettleCommand()),
 		configured(newAuditCommand(configuredStore)),
+		configured(newReportCommand(configuredStore)),
 	)
 	markUsageErrors(root)
 	return root

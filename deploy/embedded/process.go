@@ -31,7 +31,7 @@ const (
 	childDataDir  = "TOLLSTREAM_EMBEDDED_DATA_DIR"
 	childLibrary  = "TOLLSTREAM_EMBEDDED_LIBRARY"
 	childUser     = "TOLLSTREAM_EMBEDDED_USER"
-	childPassword = "TOLLSTREAM_EMBEDDED_PASSWORD" // #nosec G101 -- the name of a variable
+	childPassword = "TOLLSTREAM_EMBEDDED_PASSWORD"
 )
 
 // What the child says on its stdout, one line: its address, or why it cannot start.

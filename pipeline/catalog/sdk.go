@@ -11,18 +11,26 @@ import (
 // OutdatedSDK tells whether a client library is below the version mandated on a day. A library or
 // a version that the catalogue cannot read is not called outdated.
 func (c *Catalog) OutdatedSDK(sdk billing.SDK, day billing.Day) bool {
-	if sdk.Version == "" || len(c.SDKMinimums) == 0 {
-		return false
-	}
+	_, below, _ := c.MandatedSDK(sdk, day)
+	return below
+}
+
+// MandatedSDK gives the oldest version of a client library that is allowed on a day, "" where any
+// is, and whether the library's own is below it. It is not ok for a library that the catalogue does
+// not know and a version that it cannot read.
+func (c *Catalog) MandatedSDK(sdk billing.SDK, day billing.Day) (least string, below, ok bool) {
+	parts, readable := versionParts(sdk.Version)
 	for i := range c.SDKMinimums {
 		m := &c.SDKMinimums[i]
-		if day < m.From || !strings.EqualFold(m.Platform, sdk.Platform) || !m.named(sdk.Name) {
+		if !strings.EqualFold(m.Platform, sdk.Platform) || !m.named(sdk.Name) {
 			continue
 		}
-		parts, ok := versionParts(sdk.Version)
-		return ok && slices.Compare(parts, m.parts) < 0
+		if ok = readable; !ok || day < m.From {
+			continue
+		}
+		return m.Version, slices.Compare(parts, m.parts) < 0, true
 	}
-	return false
+	return "", false, ok
 }
 
 func (m *SDKMinimum) named(name string) bool {

@@ -45,6 +45,7 @@ var order = map[string][]string{
 	"remake":            {"batch", "billing", "catalog", "closing", "decode", "stored"},
 	"remake/remaketest": {"billing", "canonical", "catalog", "remake", "stored"},
 	"verify":            {"billing", "canonical", "catalog", "remake", "stored"},
+	"report":            {"billing", "catalog"},
 	"simulate":          {"billing", "catalog", "closing", "remake", "stored"},
 	"rebuild": {"billing", "canonical", "catalog", "kafkalog", "observe", "settle", "stored",
 		"verify"},

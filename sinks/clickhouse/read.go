@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/report"
 	"tollstream/pipeline/stored"
 )
 
@@ -163,6 +164,33 @@ func (s *Store) Lines(ctx context.Context, id string) ([]billing.BillLine, error
 			out = append(out, l)
 			return nil
 		})
+	return out, err
+}
+
+// SDKUses counts the calls of days in [from, to) that name a client library, 0 being open, by
+// account, library, version and day.
+func (s *Store) SDKUses(ctx context.Context, from, to billing.Day) ([]report.SDKUse, error) {
+	var c conditions
+	c.add("(sdk_name != '' OR sdk_version != '')")
+	if from != 0 {
+		c.add("day >= toDate(?)", from.String())
+	}
+	if to != 0 {
+		c.add("day < toDate(?)", to.String())
+	}
+	sql := `SELECT if(main_account = '', account_id, main_account) AS account, sdk_platform, sdk_name,
+			sdk_version, day, count() FROM calls` + c.where() + `
+		GROUP BY account, sdk_platform, sdk_name, sdk_version, day`
+	var out []report.SDKUse
+	err := s.each(ctx, "count calls by client library", sql, c.args, func(rows driverRows) error {
+		var u report.SDKUse
+		var day time.Time
+		var calls uint64
+		err := rows.Scan(&u.AccountID, &u.SDK.Platform, &u.SDK.Name, &u.SDK.Version, &day, &calls)
+		u.Day, u.Calls = billing.DateOf(day.Date()), int64(calls)
+		out = append(out, u)
+		return err
+	})
 	return out, err
 }
 
