@@ -39,24 +39,13 @@ var lossy = []mutant.Edit{
 	{File: "simulation/store_proof.go", Old: "case f.isCall && !f.copied:", New: "case false:"},
 }
 
-// loopMutant is one small mistake that a person could make, in files below pipeline/.
-type loopMutant struct {
-	mistake string
-	rule    string
-	edits   []mutant.Edit
-}
-
-func one(mistake, rule, file, old, changed string) loopMutant {
-	return several(mistake, rule, mutant.Edit{File: file, Old: old, New: changed})
-}
-
-func several(mistake, rule string, edits ...mutant.Edit) loopMutant {
-	return loopMutant{mistake, rule, edits}
+func several(mistake, rule string, edits ...mutant.Edit) mutant.Mutant {
+	return mutant.Mutant{Mistake: mistake, Rule: rule, Edits: edits}
 }
 
 // with adds edits to those of a mistake.
-func with(m loopMutant, more ...mutant.Edit) loopMutant {
-	m.edits = slices.Concat(m.edits, more)
+func with(m mutant.Mutant, more ...mutant.Edit) mutant.Mutant {
+	m.Edits = slices.Concat(m.Edits, more)
 	return m
 }
 
@@ -64,21 +53,21 @@ func with(m loopMutant, more ...mutant.Edit) loopMutant {
 // and stores that do not keep what the Store interfaces promise.
 var mistakes = slices.Concat(readingMistakes, closingMistakes, storeMistakes)
 
-var readingMistakes = []loopMutant{
-	one("offsets are committed before the rows are acknowledged", "B21", "ingest/ingest.go",
+var readingMistakes = []mutant.Mutant{
+	mutant.One("offsets are committed before the rows are acknowledged", "B21", "ingest/ingest.go",
 		"batch, err := l.write(ctx, r.fetched) // 1, 2",
 		"_ = gen.Commit(r.next)\nbatch, err := l.write(ctx, r.fetched)"),
-	with(one("the same, and nothing heals it", "B21", "ingest/ingest.go",
+	with(mutant.One("the same, and nothing heals it", "B21", "ingest/ingest.go",
 		"batch, err := l.write(ctx, r.fetched) // 1, 2",
 		"_ = gen.Commit(r.next)\nbatch, err := l.write(ctx, r.fetched)"), unhealed...),
-	with(one("a batch that failed is passed over", "B21", "ingest/ingest.go",
+	with(mutant.One("a batch that failed is passed over", "B21", "ingest/ingest.go",
 		"batch, err := l.write(ctx, r.fetched) // 1, 2\n\tif err != nil {\n\t\treturn err",
 		"batch, err := l.write(ctx, r.fetched)\n\tif err != nil {\n\t\treturn nil"),
 		mutant.Edit{File: "ingest/ingest.go",
 			Old: "if err := l.retry(ctx, stepWrite, func() error {",
 			New: "if err := func(_ context.Context, _ string, f func() error) error { return f() }" +
 				"(ctx, \"\", func() error {"}),
-	with(one("reading goes on behind the highest stored offset", "B21",
+	with(mutant.One("reading goes on behind the highest stored offset", "B21",
 		"ingest/positions.go", "positions = append(positions, kafkalog.Position{",
 		"at = max(first, l.Store.(interface{ Highest(string, int32) int64 })."+
 			"Highest(a.Topic, int32(a.Partition))+1)\n"+
@@ -88,40 +77,40 @@ var readingMistakes = []loopMutant{
 				New: "func (t *tables) Highest(topic string, partition int32) int64 {\n" +
 					"high := int64(-1)\nfor offset := range t.deliveries[logKey{topic, partition}] {\n" +
 					"high = max(high, offset)\n}\nreturn high\n}\n"}})...),
-	with(one("the highest offset is committed, not the lowest that is not stored", "B21",
+	with(mutant.One("the highest offset is committed, not the lowest that is not stored", "B21",
 		"ingest/ingest.go",
 		"r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next",
 		"r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.LastStable"),
 		unhealed...),
-	one("a member without partitions ends its loop", "B21", "ingest/ingest.go",
+	mutant.One("a member without partitions ends its loop", "B21", "ingest/ingest.go",
 		"<-ctx.Done()\n\t\treturn nil\n\t}\n\tfor {", "return nil\n\t}\n\tfor {"),
-	one("holes without records are not stored", "B21", "ingest/ingest.go",
+	mutant.One("holes without records are not stored", "B21", "ingest/ingest.go",
 		"r.offsets += f.Next - at[i].Offset", "r.offsets += int64(len(f.Records))"),
 }
 
-var closingMistakes = []loopMutant{
-	with(one("a closing does not wait for its records", "B21", "settle/settle.go",
+var closingMistakes = []mutant.Mutant{
+	with(mutant.One("a closing does not wait for its records", "B21", "settle/settle.go",
 		"if err := l.complete(ctx, s); err != nil {", "if false {"), balanced),
-	one("bills are published before the books are counted", "B21", "settle/closer.go",
+	mutant.One("bills are published before the books are counted", "B21", "settle/closer.go",
 		"books, err := c.loop.Store.FinishClosing(ctx, w) // 5",
 		"if err := c.publish(ctx); err != nil {\nreturn \"\", err\n}\n"+
 			"books, err := c.loop.Store.FinishClosing(ctx, w)"),
-	one("a closing is marked as done before it is published", "B21", "settle/closer.go",
+	mutant.One("a closing is marked as done before it is published", "B21", "settle/closer.go",
 		"if err := c.publish(ctx); err != nil { // 6",
 		"if err := c.loop.Store.WriteSettlement(ctx, c.settlement, books); err != nil {\n"+
 			"return \"\", err\n}\nif err := c.publish(ctx); err != nil {"),
-	one("a voided call is forgotten", "B27", "settle/claims.go",
+	mutant.One("a voided call is forgotten", "B27", "settle/claims.go",
 		"chunk.Voided = append(chunk.Voided, copied.Record)\n", ""),
-	one("what is refused keeps the reason of its arrival", "B6", "settle/claims.go",
+	mutant.One("what is refused keeps the reason of its arrival", "B6", "settle/claims.go",
 		"chunk.Requalified = append(chunk.Requalified,",
 		"if call.Cohort != \"\" {\ncontinue\n}\nchunk.Requalified = append(chunk.Requalified,"),
-	one("a refused event that waited counts as accepted", "B14", "settle/closer.go",
+	mutant.One("a refused event that waited counts as accepted", "B14", "settle/closer.go",
 		"|| c.refused[q.Arrival]:", ":"),
-	one("statuses are said of what lies beyond the closing at hand", "B24",
+	mutant.One("statuses are said of what lies beyond the closing at hand", "B24",
 		"settle/status.go", "|| at.Appended >= l.upcoming.At;", ";"),
 }
 
-var storeMistakes = []loopMutant{
+var storeMistakes = []mutant.Mutant{
 	several("a copy is told by its batch, as an insert token does, not by its call", "B4",
 		mutant.Edit{File: "simulation/store.go", Old: "c.Arrival.Topic}\n\tg := t.copies[key]",
 			New: "c.Arrival.Topic + t.token}\n\tg := t.copies[key]"},
@@ -151,23 +140,21 @@ var storeMistakes = []loopMutant{
 			Old: "count(&p, &f, outcome, takenBy[f.IDHash])",
 			New: "count(&p, &f, outcome, takenBy[f.IDHash])\np.Duplicate += t.again[place{log, offset}]"},
 		balanced),
-	one("a closing reads the accounts that it wrote itself", "B22",
+	mutant.One("a closing reads the accounts that it wrote itself", "B22",
 		"simulation/store_window.go", "if rows[i].closedAt < before {",
 		"if rows[i].closedAt <= before {"),
-	one("a closing does not see the calls that it took before a crash", "B22",
+	mutant.One("a closing does not see the calls that it took before a crash", "B22",
 		"simulation/store_window.go", "taken.closedAt < w.Moment.At {",
 		"taken.closedAt <= w.Moment.At {"),
-	one("the copy that was stored last counts", "B4", "simulation/store.go",
+	mutant.One("the copy that was stored last counts", "B4", "simulation/store.go",
 		"return a.Arrival.Compare(b.Arrival)\n\t})\n\tif found",
 		"return b.Arrival.Compare(a.Arrival)\n\t})\n\tif found"),
 }
 
 // TestMutantsAreOfTheseLoops: a change of the loops leaves no mutant behind.
 func TestMutantsAreOfTheseLoops(t *testing.T) {
-	for _, m := range mistakes {
-		if _, err := mutant.Apply("..", m.edits); err != nil {
-			t.Errorf("%s: %v", m.mistake, err)
-		}
+	if err := mutant.Fit("..", mistakes); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -184,18 +171,18 @@ func TestMutants(t *testing.T) {
 		t.Fatalf("nothing is broken, and the worlds say so:\n%s", output)
 	}
 	for _, m := range mistakes {
-		if !strings.Contains(m.mistake, *onlyFlag) {
+		if !strings.Contains(m.Mistake, *onlyFlag) {
 			continue
 		}
-		output, failed := runMutant(t, m.edits)
+		output, failed := runMutant(t, m.Edits)
 		found := inWorld.FindStringSubmatch(output)
 		switch {
 		case failed && found != nil:
-			t.Logf("%s (%s): in world %s: %s", m.mistake, m.rule, found[1], found[2])
+			t.Logf("%s (%s): in world %s: %s", m.Mistake, m.Rule, found[1], found[2])
 		case failed:
-			t.Errorf("%s: does not build:\n%s", m.mistake, output)
+			t.Errorf("%s: does not build:\n%s", m.Mistake, output)
 		default:
-			t.Errorf("%s: the worlds say nothing of it", m.mistake)
+			t.Errorf("%s: the worlds say nothing of it", m.Mistake)
 		}
 	}
 }

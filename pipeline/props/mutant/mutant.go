@@ -5,6 +5,7 @@ package mutant
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,28 @@ import (
 // Edit is a replacement in a file, whose path has slashes and begins at some root. The old text has
 // to be there exactly once.
 type Edit struct{ File, Old, New string }
+
+// Mutant is one small mistake that a person could make, against a rule.
+type Mutant struct {
+	Mistake, Rule string
+	Edits         []Edit
+}
+
+// One is a mistake of one edit.
+func One(mistake, rule, file, old, changed string) Mutant {
+	return Mutant{mistake, rule, []Edit{{File: file, Old: old, New: changed}}}
+}
+
+// Fit tells which mutants a change of the program left behind.
+func Fit(root string, mutants []Mutant) error {
+	var faults []error
+	for _, m := range mutants {
+		if _, err := Apply(root, m.Edits); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", m.Mistake, err))
+		}
+	}
+	return errors.Join(faults...)
+}
 
 // Apply gives the texts of the edited files by their paths below a root. Edits of one file are
 // done one after the other. An old text that is not there exactly once is an error, so that a
