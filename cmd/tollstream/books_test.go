@@ -24,6 +24,24 @@ func (s *system) waits(loop string) string {
 	return ""
 }
 
+// saysWait waits until a loop says that it waits for something.
+func (s *system) saysWait(t *testing.T, loop, what string) {
+	t.Helper()
+	eventually(t, "the loop "+loop+" waits: "+what, func() (bool, string) {
+		text := s.waits(loop)
+		return strings.Contains(text, what), text
+	})
+}
+
+// stores waits until so many records are stored.
+func (w *testWorld) stores(t *testing.T, records int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d records are stored", records), func() (bool, string) {
+		n := w.sql(t, "SELECT count() FROM deliveries FINAL")
+		return n == fmt.Sprint(records), n
+	})
+}
+
 // metric is the line of a metric and its labels, as Prometheus would read it.
 func (s *system) metric(name string) string {
 	answer := httptest.NewRecorder()
@@ -115,10 +133,7 @@ func TestClosingWaitsForTakenCalls(t *testing.T) {
 	w.cfg.Settle.Until = f.at(2, 8)
 	s, wait := w.running(t)
 	const says = "the closing of 2023-02-01 took 2 calls, and 1 of its calls stand in taken_calls"
-	eventually(t, "the closing waits: "+says, func() (bool, string) {
-		text := s.waits("settle")
-		return strings.Contains(text, says), text
-	})
+	s.saysWait(t, roleSettle, says)
 	restore()
 	wait()
 	w.sameBills(t, f.records, f.at(2, 8))
@@ -136,10 +151,7 @@ func (w *testWorld) ingestAll(t *testing.T, f *feed) {
 	roles := w.cfg.Roles
 	w.cfg.Roles = []string{roleIngest}
 	stop := w.start(t)
-	eventually(t, "everything is stored", func() (bool, string) {
-		n := w.sql(t, "SELECT count() FROM deliveries FINAL")
-		return n == fmt.Sprint(len(f.records)), n
-	})
+	w.stores(t, len(f.records))
 	stop()
 	w.cfg.Roles = roles
 }

@@ -78,10 +78,7 @@ func TestGapIsAcceptedByHand(t *testing.T) {
 	w.cfg.Settle.Until = f.at(1, 8)
 	s, wait := w.running(t)
 	const says = "3 records are not stored: faceid.calls/0 offsets [4, 7) (lost, no row in"
-	eventually(t, "the closing waits: "+says, func() (bool, string) {
-		text := s.waits("settle")
-		return strings.Contains(text, says), text
-	})
+	s.saysWait(t, roleSettle, says)
 	for name, want := range map[string]string{"closing_missing_records": `kind="lost"`,
 		"closing_missing_first_offset": "} 4", "closing_missing_end_offset": "} 7"} {
 		if line := s.metric(name); !strings.Contains(line, `partition="0"`) ||
@@ -89,10 +86,7 @@ func TestGapIsAcceptedByHand(t *testing.T) {
 			t.Errorf("metrics say %q, want %s", line, want)
 		}
 	}
-	eventually(t, "what is left is stored", func() (bool, string) {
-		n := w.sql(t, "SELECT count() FROM deliveries FINAL")
-		return n == fmt.Sprint(len(f.records)-3), n
-	})
+	w.stores(t, len(f.records)-3)
 	for _, x := range []struct {
 		says string
 		args []string
@@ -193,10 +187,7 @@ func TestTopicCreatedAgain(t *testing.T) {
 	s, stop := w.started(t)
 	f.tick(f.at(1, 9), "acme") // open at the closing that it lets happen
 	w.closed(t, 1)
-	eventually(t, "everything is stored", func() (bool, string) {
-		n := w.sql(t, "SELECT count() FROM deliveries FINAL")
-		return n == fmt.Sprint(len(f.records)), n
-	})
+	w.stores(t, len(f.records))
 	w.settle(t, exitFailed, "there is nothing to begin anew", newEpoch("faceid.calls")...)
 
 	w.createAgain(t, "faceid.calls", callPartitions)
@@ -208,10 +199,7 @@ func TestTopicCreatedAgain(t *testing.T) {
 	f.tick(f.at(2, 9), "acme")
 	const another = "topic faceid.calls is another log than before"
 	for _, role := range []string{roleIngest, roleSettle} {
-		eventually(t, role+" refuses the topic", func() (bool, string) {
-			text := s.waits(role)
-			return strings.Contains(text, another), text
-		})
+		s.saysWait(t, role, another)
 	}
 	if _, err := build(t.Context(), w.cfg, w.logger); err == nil ||
 		!strings.Contains(err.Error(), another) {

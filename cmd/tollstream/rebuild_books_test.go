@@ -74,10 +74,7 @@ func TestRebuildPassesOverAGap(t *testing.T) {
 
 	w.cfg.Settle.Until = f.at(4, 8)
 	s, wait := w.running(t)
-	eventually(t, "the closing waits for what is lost", func() (bool, string) {
-		text := s.waits("settle")
-		return strings.Contains(text, "faceid.calls/0 offsets [2, 5) (lost"), text
-	})
+	s.saysWait(t, roleSettle, "faceid.calls/0 offsets [2, 5) (lost")
 	w.settle(t, exitDone, "are lost", acceptGap("faceid.calls", 0, 2, 5)...)
 	wait()
 	kept := slices.DeleteFunc(slices.Clone(f.records), func(r batch.Record) bool {
