@@ -35,6 +35,7 @@ type generateFlags struct {
 	outDir       string
 	force, kafka bool
 	partitions   int32
+	send         string // sendAll, sendPast or sendLive
 }
 
 func newGenerateCommand() *cobra.Command {
@@ -49,9 +50,14 @@ With --out-dir it writes calls.jsonl and events.jsonl, in which arrived_at stand
 timestamp, for tollstream bill, and expected.json, which says what they contain. With --kafka it
 writes to the configured topics with record times that are the arrivals; that needs topics with
 message.timestamp.type=CreateTime and a pipeline with --time.mode simulated_time. Missing topics
-are created so. A record stands in the partition that Kafka's own rule (murmur2) gives its key.`,
+are created so. A record stands in the partition that Kafka's own rule (murmur2) gives its key.
+
+With --send past it sends what has arrived by now, and with --send live it goes on until --to and
+sends each record when it arrives. Both go on where the topics end. With live and http.listen
+given, /readyz tells whether it gets on.`,
 		Example: `  tollstream generate --out-dir demo --seed 7 --calls 50000 --duplicates 0.02
-  tollstream generate --kafka --kafka.brokers 127.0.0.1:19092 --calls 1000000`,
+  tollstream generate --kafka --kafka.brokers 127.0.0.1:19092 --calls 1000000
+  tollstream generate --kafka --send live --from 2026-11-01 --to 2027-11-01 --calls 500000`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	f.define(c)
@@ -87,11 +93,18 @@ func (f *generateFlags) define(c *cobra.Command) {
 	fl.BoolVar(&f.kafka, "kafka", false, "write to the configured Kafka")
 	fl.Int32Var(&f.partitions, "partitions", 4,
 		"partitions of a topic of calls that --kafka has to create")
+	fl.StringVar(&f.send, "send", sendAll, "with --kafka: all records at once, or past: those that "+
+		"have arrived by now, or live: those, and then each when it arrives")
 }
 
 func (f *generateFlags) run(c *cobra.Command) error {
 	if (f.outDir != "") == f.kafka {
 		return fmt.Errorf("give one of --out-dir and --kafka: %w", errUsage)
+	}
+	if !slices.Contains([]string{sendAll, sendPast, sendLive}, f.send) ||
+		f.send != sendAll && !f.kafka {
+		return fmt.Errorf("--send %s: one of all, past and live, the last two with --kafka only: %w",
+			f.send, errUsage)
 	}
 	cfg, err := loadConfig(c)
 	if err != nil {
@@ -112,15 +125,32 @@ func (f *generateFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	err = f.sendTo(c.Context(), cfg, to, c.OutOrStdout(), c.ErrOrStderr())
+	return errors.Join(err, to.Close())
+}
+
+// sendTo generates into the sink, which has completed the options, and says what was made.
+func (f *generateFlags) sendTo(
+	ctx context.Context, cfg *Config, to sink, stdout, stderr io.Writer,
+) error {
 	g, err := generate.New(f.options)
-	if err == nil {
-		err = send(c.Context(), g, to, f.options.Calls, c.ErrOrStderr())
-	}
-	if err := errors.Join(err, to.Close()); err != nil {
+	if err != nil {
 		return err
 	}
-	f.summary(c.OutOrStdout(), g)
-	return nil
+	if f.send != sendAll {
+		return f.sendPaced(ctx, cfg, g, to, stdout, stderr)
+	}
+	bar := progress(stderr, f.options.Calls)
+	p := pacer{to: to, now: func() time.Time { return endOfTime }, sent: func(n int) { bar.Add(n) }}
+	err = p.send(ctx, g.Records())
+	bar.Finish()
+	if err == nil {
+		err = to.Finish(g)
+	}
+	if err == nil {
+		f.summary(stdout, g)
+	}
+	return err
 }
 
 // days reads --from, --to and --regimes.
@@ -151,29 +181,6 @@ func (f *generateFlags) open(ctx context.Context, cfg *Config, stderr io.Writer)
 		return openFileSink(f.outDir, f.options.EventsTopic, f.options.Catalog, f.force)
 	}
 	return openKafkaSink(ctx, cfg, f, stderr)
-}
-
-// send gives all records to the sink, a bounded number at a time.
-func send(ctx context.Context, g *generate.Generator, to sink, calls int, stderr io.Writer) error {
-	const together = 5000
-	bar := progress(stderr, calls)
-	defer bar.Finish()
-	batch := make([]generate.Record, 0, together)
-	for r := range g.Records() {
-		if batch = append(batch, r); len(batch) < together {
-			continue
-		}
-		if err := to.Send(ctx, batch); err != nil {
-			return err
-		}
-		bar.Add(len(batch))
-		batch = batch[:0]
-	}
-	if err := to.Send(ctx, batch); err != nil {
-		return err
-	}
-	bar.Add(len(batch))
-	return to.Finish(g)
 }
 
 // summary says what was made and what to do with it.

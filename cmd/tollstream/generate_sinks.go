@@ -2,14 +2,9 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-
-	"tollstream/pipeline/generate"
-	"tollstream/pipeline/kafkalog"
 )
 
 // lineFile is a file that has its name only when it is whole.
@@ -53,70 +48,3 @@ func (l *lineFile) discard() {
 		_ = os.Remove(l.path + ".partial")
 	}
 }
-
-// kafkaSink writes to the configured brokers with the arrivals as record times.
-type kafkaSink struct{ producer *kafkalog.Producer }
-
-// openKafkaSink creates the topics that are missing, and takes over how many partitions those have
-// that are there, because a record's partition follows from that number.
-func openKafkaSink(ctx context.Context, cfg *Config, f *generateFlags, stderr io.Writer) (
-	sink, error,
-) {
-	transport, err := cfg.Kafka.Transport()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kafkalog.New(kafkalog.Options{Brokers: cfg.Kafka.Brokers, Transport: transport,
-		ClientID: cfg.Kafka.ClientID})
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	o := &f.options
-	if err := client.EnsureTopics(ctx, []kafkalog.TopicSpec{
-		{Name: o.CallsTopic, Partitions: int(f.partitions), Retention: kafkalog.RetentionForever},
-		{Name: o.EventsTopic, Partitions: 1, Retention: kafkalog.RetentionForever},
-	}); err != nil {
-		return nil, err
-	}
-	for _, t := range []struct {
-		name       string
-		partitions *int32
-	}{{o.CallsTopic, &o.CallPartitions}, {o.EventsTopic, &o.EventPartitions}} {
-		info, err := client.Topic(ctx, t.name)
-		if err != nil {
-			return nil, err
-		}
-		*t.partitions = int32(len(info.Partitions))
-		if info.TimestampType == kafkalog.LogAppendTime {
-			fmt.Fprintf(stderr, "tollstream: topic %s has message.timestamp.type=LogAppendTime: all "+
-				"records arrive now, and what was generated as punctual will be late\n", t.name)
-		}
-	}
-	producer, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: cfg.Kafka.Brokers,
-		Transport: transport, ClientID: cfg.Kafka.ClientID})
-	if err != nil {
-		return nil, err
-	}
-	return &kafkaSink{producer: producer}, nil
-}
-
-// Send writes records, each to its own partition, and waits for them.
-func (s *kafkaSink) Send(ctx context.Context, records []generate.Record) error {
-	out := make([]kafkalog.Outgoing, len(records))
-	for i := range records {
-		r := &records[i]
-		out[i] = kafkalog.Outgoing{Topic: r.Topic, Fixed: true, Partition: int(r.Partition),
-			Key: r.Key, Value: r.Value, Time: r.Arrived.Time()}
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	return s.producer.Produce(ctx, out...)
-}
-
-// Finish has nothing to do: Send has waited.
-func (s *kafkaSink) Finish(*generate.Generator) error { return nil }
-
-// Close ends the connections.
-func (s *kafkaSink) Close() error { return s.producer.Close() }

@@ -105,7 +105,8 @@ func TestGenerateUsage(t *testing.T) {
 		{}, {"--out-dir", "d", "--kafka"}, {"--out-dir", "d", "--late", "0.9"},
 		{"--out-dir", "d", "--from", "2023-02-30"}, {"--out-dir", "d", "--to", "2023-02-01"},
 		{"--out-dir", "d", "--regimes", "99"}, {"--out-dir", "d", "--accounts", "-1"},
-		{"--out-dir", "d", "--catalog", "none.yaml"},
+		{"--out-dir", "d", "--catalog", "none.yaml"}, {"--out-dir", "d", "--send", "past"},
+		{"--kafka", "--send", "now"},
 	} {
 		if _, err := runGenerate(t, args...); !errors.Is(err, errUsage) {
 			t.Errorf("%v: %v has not status 2", args, err)

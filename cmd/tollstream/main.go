@@ -84,6 +84,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newDemoCommand(),
 		newRunCommand(),
+		newReadyCommand(),
 		newRebuildCommand(),
 		newEmbeddedCommand(),
 		newBillCommand(),

@@ -12,14 +12,20 @@ import (
 	"time"
 )
 
-// Mux serves /metrics, /healthz and /readyz. Others may add their own paths.
+// Mux serves /metrics, and what HealthMux does. Others may add their own paths.
+func Mux(m *Metrics, h *Health) *http.ServeMux {
+	m.Registry().MustRegister(h)
+	mux := HealthMux(h)
+	mux.Handle("GET /metrics", m.Handler())
+	return mux
+}
+
+// HealthMux serves /healthz and /readyz.
 //
 // /healthz answers 200 while the process can answer at all: it is for restarting a process that
 // hangs as a whole. /readyz answers 503 while a loop is stuck, with a body that names it.
-func Mux(m *Metrics, h *Health) *http.ServeMux {
-	m.Registry().MustRegister(h)
+func HealthMux(h *Health) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", m.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("ok\n"))
