@@ -19,7 +19,8 @@ func newMigrateCommand(
 		Use:   "migrate",
 		Short: "Create or upgrade the ClickHouse schema",
 		Long: `Creates the database where it is missing and brings tables and views to the version of
-this program. It can be repeated, and run again after it was cut short.`,
+this program. It can be repeated, run again after it was cut short, and run by several processes at
+once. A schema that is newer than this program is refused.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o, err := options(c)

@@ -141,15 +141,3 @@ CREATE TABLE IF NOT EXISTS reasons
 ENGINE = ReplacingMergeTree
 ORDER BY reason
 COMMENT 'Hints of the reason codes; tollstream migrate writes what the program says';
-
--- +goose Down
-
-DROP TABLE IF EXISTS reasons;
-
-DROP TABLE IF EXISTS quarantined_records;
-
-DROP TABLE IF EXISTS account_events;
-
-DROP TABLE IF EXISTS deliveries;
-
-DROP TABLE IF EXISTS call_copies;

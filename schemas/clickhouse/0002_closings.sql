@@ -208,25 +208,3 @@ CREATE TABLE IF NOT EXISTS catalogs
 ENGINE = ReplacingMergeTree
 ORDER BY digest
 COMMENT 'Every catalogue that judged or priced something';
-
--- +goose Down
-
-DROP TABLE IF EXISTS catalogs;
-
-DROP TABLE IF EXISTS account_states;
-
-DROP TABLE IF EXISTS status_changes;
-
-DROP TABLE IF EXISTS booked_entries;
-
-DROP TABLE IF EXISTS closed_bill_lines;
-
-DROP TABLE IF EXISTS closed_bills;
-
-DROP TABLE IF EXISTS closed_usage;
-
-DROP TABLE IF EXISTS duplicate_copies;
-
-DROP TABLE IF EXISTS taken_calls;
-
-DROP TABLE IF EXISTS settlement_records;

@@ -53,11 +53,3 @@ ENGINE = ReplacingMergeTree
 PARTITION BY as_of
 ORDER BY (as_of, topic, partition, offset)
 COMMENT 'Copies that do not count as of a sweep; a closing decides for good (duplicate_copies)';
-
--- +goose Down
-
-DROP TABLE IF EXISTS open_duplicates;
-
-DROP TABLE IF EXISTS open_usage;
-
-DROP TABLE IF EXISTS usage_sweeps;

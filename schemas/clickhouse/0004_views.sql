@@ -236,7 +236,8 @@ AS SELECT entry_id, account_id, at, kind, debit, credit, amount, cause, closed_a
 FROM booked_entries FINAL
 WHERE closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed');
 
-CREATE OR REPLACE VIEW service_status
+-- Defined anew later, so a slow migration may not put this one over that one.
+CREATE VIEW IF NOT EXISTS service_status
 (
     event_id String COMMENT 'Deterministic id of the change',
     account_id String COMMENT 'Main account',
@@ -255,7 +256,8 @@ WHERE if(provisional,
     closed_at >= (SELECT max(closed_at) FROM settlement_records FINAL WHERE state = 'closed'),
     closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed'));
 
-CREATE OR REPLACE VIEW settlements
+-- Defined anew later, so a slow migration may not put this one over that one.
+CREATE VIEW IF NOT EXISTS settlements
 (
     closed_at DateTime64(6, 'Asia/Shanghai') COMMENT 'Nominal close time, Asia/Shanghai',
     day Date COMMENT 'The day that the closing closes',
@@ -301,17 +303,3 @@ FROM (
 ) AS q
 LEFT ANY JOIN (SELECT reason, hint FROM reasons FINAL) AS r ON r.reason = q.reason
 SETTINGS join_use_nulls = 0;
-
--- +goose Down
-
-DROP VIEW IF EXISTS quarantine;
-DROP VIEW IF EXISTS settlements;
-DROP VIEW IF EXISTS service_status;
-DROP VIEW IF EXISTS ledger_entries;
-DROP VIEW IF EXISTS bill_lines;
-DROP VIEW IF EXISTS bills;
-DROP VIEW IF EXISTS usage_daily;
-DROP VIEW IF EXISTS need_charge_conflicts;
-DROP VIEW IF EXISTS call_conflicts;
-DROP VIEW IF EXISTS calls_billed;
-DROP VIEW IF EXISTS calls;

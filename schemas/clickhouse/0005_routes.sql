@@ -17,7 +17,3 @@ COMMENT 'Main account of every known id, exactly up to the last closing';
 ALTER TABLE deliveries MODIFY COLUMN outcome
     Enum8('data' = 1, 'quarantined' = 2, 'aborted' = 3, 'control' = 4, 'compacted' = 5)
     COMMENT 'What stands at the offset: stored, refused on decoding, aborted, marker, compacted';
-
--- +goose Down
-
-DROP TABLE IF EXISTS account_routes;

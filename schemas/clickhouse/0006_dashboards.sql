@@ -51,9 +51,3 @@ AS SELECT day, closed_at, state, bills, calls, finished_at,
         AS delay_seconds
 FROM settlements
 ORDER BY closed_at;
-
--- +goose Down
-
-DROP VIEW IF EXISTS closing_progress;
-DROP VIEW IF EXISTS quarantine_open;
-DROP VIEW IF EXISTS revenue_daily;

@@ -13,7 +13,3 @@ CREATE TABLE IF NOT EXISTS reversed_calls
 ENGINE = ReplacingMergeTree
 ORDER BY (account_id, call_id)
 COMMENT 'Taken calls that were reversed on a later bill, one row per call for ever';
-
--- +goose Down
-
-DROP TABLE IF EXISTS reversed_calls;

@@ -50,12 +50,3 @@ WHERE NOT withdraws
     AND based_on <= (SELECT max(closed_at) FROM settlement_records FINAL WHERE state = 'closed')
     AND event_id NOT IN (SELECT corrects FROM said_status WHERE based_on <=
         (SELECT max(closed_at) FROM settlement_records FINAL WHERE state = 'closed'));
-
--- +goose Down
-
-CREATE OR REPLACE VIEW service_status
-AS SELECT event_id, account_id, status, effective_at, balance, cause, provisional
-FROM status_changes FINAL
-WHERE closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed');
-ALTER TABLE account_states DROP COLUMN IF EXISTS status_due;
-DROP TABLE IF EXISTS said_status;

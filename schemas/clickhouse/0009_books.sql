@@ -51,7 +51,3 @@ COMMENT 'Closings with their barriers, books and accepted gaps (rule B21)'
 AS SELECT closed_at, day, toString(state) AS state, catalog_digest, catalog_version,
     rule_version, barriers, books, bills, calls, finished_at, cluster_id, gaps
 FROM settlement_records FINAL;
-
--- +goose Down
-
-DROP TABLE IF EXISTS log_epochs;

@@ -18,7 +18,3 @@ CREATE TABLE IF NOT EXISTS redacted_records
 ENGINE = ReplacingMergeTree
 ORDER BY (topic, partition, offset)
 COMMENT 'Quarantined records without their bytes, which ingest does not bring back either';
-
--- +goose Down
-
-DROP TABLE IF EXISTS redacted_records;

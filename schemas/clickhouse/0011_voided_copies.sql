@@ -15,7 +15,3 @@ CREATE TABLE IF NOT EXISTS voided_copies
 ENGINE = ReplacingMergeTree
 ORDER BY (account_id, occurred_at, call_id)
 COMMENT 'Copies that were never taken and still count against later copies of the same call_id';
-
--- +goose Down
-
-DROP TABLE IF EXISTS voided_copies;

@@ -36,7 +36,9 @@ type MigrateResult struct {
 }
 
 // Migrate creates the database where it is missing and brings its schema to this program's
-// version. It can be repeated, and run again after it was cut short. A dry run changes nothing.
+// version. It can be repeated, run again after it was cut short, and run by several processes at
+// once: there is no lock, every statement of a migration gives the same whoever runs it and when.
+// A schema that is newer than this program is refused. A dry run changes nothing.
 func Migrate(ctx context.Context, options Options, dryRun bool) (*MigrateResult, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
@@ -49,7 +51,10 @@ func Migrate(ctx context.Context, options Options, dryRun bool) (*MigrateResult,
 	}
 	r.CreatedDatabase, r.After = !exists, latestMigration()
 	if exists {
-		if r.Before, err = options.schemaVersion(ctx); err != nil {
+		if r.Before, err = options.schemaVersion(ctx); err == nil {
+			err = options.refuseNewer(r.Before)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -64,7 +69,10 @@ func Migrate(ctx context.Context, options Options, dryRun bool) (*MigrateResult,
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close() //nolint:errcheck // nothing is pending
+	defer s.Close()                      //nolint:errcheck // nothing is pending
+	if err := s.Ready(ctx); err != nil { // a newer program may have migrated meanwhile
+		return nil, err
+	}
 	r.Hints, err = s.writeHints(ctx)
 	return &r, err
 }
@@ -165,6 +173,19 @@ func (o Options) schemaVersion(ctx context.Context) (int64, error) {
 	var version int64
 	err = s.conn.QueryRow(ctx, "SELECT max(version_id) FROM "+versionsTable).Scan(&version)
 	return version, o.explain("look at the schema", err)
+}
+
+// refuseNewer is an error for a schema that a newer program made: what that one expects of rows,
+// this one does not know to write.
+func (o Options) refuseNewer(version int64) error {
+	latest := latestMigration()
+	if version <= latest {
+		return nil
+	}
+	return fmt.Errorf("the schema of ClickHouse database %s at %s is at version %d, this program "+
+		"knows versions up to %d: use the program that migrated it, or a newer one; for this one "+
+		"make another database with tollstream rebuild --clickhouse.database NAME",
+		o.Database, o.Addr, version, latest)
 }
 
 // migrationsAfter lists the migrations above a version.

@@ -2,7 +2,6 @@ package clickhouse
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"tollstream/pipeline/billing"
@@ -34,27 +33,6 @@ func TestMigrateTwiceChangesNothing(t *testing.T) {
 	}
 	if err := reopen(t, options).Ready(t.Context()); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestMigrateAgainAfterItWasCutShort(t *testing.T) {
-	options := freshOptions(t)
-	if _, err := Migrate(t.Context(), options, false); err != nil {
-		t.Fatal(err)
-	}
-	s := reopen(t, options)
-	// As if the process had died before goose noted what it did.
-	err := s.exec(t.Context(), "forget", "DELETE FROM "+versionsTable+" WHERE version_id > 1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Ready(t.Context()); err == nil ||
-		!strings.Contains(err.Error(), "run tollstream migrate") {
-		t.Errorf("Ready with an old schema: %v", err)
-	}
-	r, err := Migrate(t.Context(), options, false)
-	if err != nil || int64(len(r.Applied)) != latestMigration()-1 {
-		t.Fatalf("%+v, %v", r, err)
 	}
 }
 

@@ -51,7 +51,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Ready tells whether the schema is there and as new as this program's.
+// Ready tells whether the schema is there and the one of this program, neither older nor newer.
 func (s *Store) Ready(ctx context.Context) error {
 	var version int64
 	err := s.conn.QueryRow(ctx, "SELECT max(version_id) FROM "+versionsTable).Scan(&version)
@@ -62,7 +62,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		return fmt.Errorf("the schema of ClickHouse database %s is at version %d, this program "+
 			"needs %d: run tollstream migrate", s.options.Database, version, latest)
 	}
-	return nil
+	return s.options.refuseNewer(version)
 }
 
 // Close ends the connections.
