@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -102,41 +103,98 @@ func (test *unitTest) run(t *testing.T, every time.Duration) {
 // TestRulesNameWhatThereIs: every metric of a rule is in docs/metrics.md, with the labels that the
 // rule asks for.
 func TestRulesNameWhatThereIs(t *testing.T) {
-	document, err := os.ReadFile("../../docs/metrics.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string][]string{}
-	row := regexp.MustCompile("(?m)^\\| `(tollstream_[a-z_]+)` \\|[^|]*\\|[^|]*\\|([^|]*)\\|")
-	for _, m := range row.FindAllSubmatch(document, -1) {
-		known[string(m[1])] = strings.Split(strings.TrimSpace(string(m[2])), ", ")
-	}
+	known := readMetrics(t)
 	for _, r := range readRules(t) {
-		expr, err := promQL.ParseExpr(r.Expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
-			s, ok := node.(*parser.VectorSelector)
-			if !ok {
-				return nil
-			}
-			has, there := known[s.Name]
-			if !there {
-				t.Errorf("%s: no metric %s in docs/metrics.md", r.Alert, s.Name)
-			}
-			for _, m := range s.LabelMatchers {
-				if m.Name != model.MetricNameLabel && !slices.Contains(has, m.Name) {
-					t.Errorf("%s: %s has no label %s", r.Alert, s.Name, m.Name)
-				}
-			}
-			return nil
-		})
+		checkNames(t, known, r.Alert, r.Expr)
 		if r.Labels["severity"] == "" || r.Annotations["summary"] == "" ||
 			!strings.Contains(r.Annotations["description"], "$value") {
 			t.Errorf("%s: severity, summary, or a description with the number is missing", r.Alert)
 		}
 	}
+}
+
+// TestDashboardsNameWhatThereIs: what the panels ask Prometheus is PromQL over metrics that exist.
+func TestDashboardsNameWhatThereIs(t *testing.T) {
+	known := readMetrics(t)
+	files, err := filepath.Glob("../grafana/dashboards/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	asked := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			Panels []struct {
+				Title   string
+				Targets []struct{ Expr string }
+			}
+		}
+		if err := json.Unmarshal(text, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range page.Panels {
+			for _, q := range p.Targets {
+				if q.Expr == "" {
+					continue // it asks ClickHouse
+				}
+				asked++
+				checkNames(t, known, file+": "+p.Title,
+					strings.ReplaceAll(q.Expr, "$__rate_interval", "1m"))
+			}
+		}
+	}
+	if asked == 0 {
+		t.Error("no panel asks Prometheus")
+	}
+}
+
+// readMetrics gives the labels of the metrics in docs/metrics.md.
+func readMetrics(t *testing.T) map[string][]string {
+	t.Helper()
+	document, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string][]string{}
+	row := regexp.MustCompile("(?m)^\\| `(tollstream_[a-z_]+)` \\| ([a-z]+) \\|[^|]*\\|([^|]*)\\|")
+	for _, m := range row.FindAllSubmatch(document, -1) {
+		name, labels := string(m[1]), strings.Split(strings.TrimSpace(string(m[3])), ", ")
+		known[name] = labels
+		if string(m[2]) == "histogram" {
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				known[name+part] = append([]string{"le"}, labels...)
+			}
+		}
+	}
+	return known
+}
+
+func checkNames(t *testing.T, known map[string][]string, where, text string) {
+	t.Helper()
+	expr, err := promQL.ParseExpr(text)
+	if err != nil {
+		t.Errorf("%s: %v", where, err)
+		return
+	}
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		s, ok := node.(*parser.VectorSelector)
+		if !ok {
+			return nil
+		}
+		has, there := known[s.Name]
+		if !there {
+			t.Errorf("%s: no metric %s in docs/metrics.md", where, s.Name)
+		}
+		for _, m := range s.LabelMatchers {
+			if m.Name != model.MetricNameLabel && !slices.Contains(has, m.Name) {
+				t.Errorf("%s: %s has no label %s", where, s.Name, m.Name)
+			}
+		}
+		return nil
+	})
 }
 
 // runbookParts are the headings of every page.

@@ -53,19 +53,10 @@ func (s *Store) Packages(ctx context.Context, closed billing.Day) (map[string]in
 	var live, nearlyUsed, expiring int64
 	today := int64(closed) + 1
 	err := s.conn.QueryRow(ctx, `
-		SELECT toInt64(count()), toInt64(countIf((quota - used) * 10 <= quota)),
-			toInt64(countIf(end - ? <= ?))
-		FROM (
-			SELECT arrayJoin(JSONExtractArrayRaw(state, 'Packages')) AS p,
-				JSONExtractInt(p, 'Quota') AS quota, JSONExtractInt(p, 'Used') AS used,
-				JSONExtractInt(p, 'First') AS first, JSONExtractInt(p, 'End') AS end,
-				JSONExtractBool(p, 'Refunded') AS refunded
-			FROM account_states
-			WHERE (account_id, closed_at) IN (
-				SELECT account_id, max(closed_at) FROM account_states WHERE closed_at IN `+done+`
-				GROUP BY account_id)
-			LIMIT 1 BY account_id, JSONExtractString(p, 'ID'))
-		WHERE NOT refunded AND used < quota AND first <= ? AND end > ?`,
+		SELECT toInt64(count()), toInt64(countIf(left * 10 <= quota)),
+			toInt64(countIf(toInt64(end_day) - ? <= ?))
+		FROM package_balances
+		WHERE NOT refunded AND left > 0 AND toInt64(first_day) <= ? AND toInt64(end_day) > ?`,
 		today, int64(ExpiresWithin), today, today).Scan(&live, &nearlyUsed, &expiring)
 	if err != nil {
 		return nil, s.options.explain("count the packages", err)

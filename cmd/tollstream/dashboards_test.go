@@ -1,0 +1,127 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tollstream/deploy/grafana"
+)
+
+const dashboardsFile = "testdata/dashboards.txt"
+
+var updateDashboards = flag.Bool("update-dashboards", false, "write "+dashboardsFile)
+
+// macros are those of the ClickHouse plugin and the variables, as for the demo's month.
+var macros = strings.NewReplacer("$__fromTime", "toDateTime(1675180800)", // 2023-02-01, Shanghai
+	"$__toTime", "toDateTime(1677599999)", "${account}", "1300000002")
+
+// wallClock are columns that say when the test ran.
+var wallClock = []string{"finished_at", "delay_seconds"}
+
+// checkDashboards asks what the panels ask ClickHouse, and compares the rows. They may be late,
+// since open days are as of a sweep.
+func checkDashboards(t *testing.T, server string) {
+	t.Helper()
+	want, err := os.ReadFile(dashboardsFile)
+	if err != nil && !*updateDashboards {
+		t.Fatal(err)
+	}
+	have := panelRows(t, server)
+	for deadline := time.Now().Add(time.Minute); have != string(want) &&
+		time.Now().Before(deadline) && !*updateDashboards; have = panelRows(t, server) {
+		time.Sleep(time.Second)
+	}
+	if *updateDashboards {
+		if err := os.WriteFile(dashboardsFile, []byte(have), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if have != string(want) {
+		t.Errorf("the panels do not show what %s says (-update-dashboards):\n%s", dashboardsFile,
+			firstPanelDifference(have, string(want)))
+	}
+}
+
+func panelRows(t *testing.T, server string) string {
+	t.Helper()
+	all, err := grafana.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, d := range all {
+		for _, row := range d.Rows {
+			for _, p := range row.Panels {
+				if p.SQL == "" {
+					continue
+				}
+				sql := macros.Replace(p.SQL)
+				if i := strings.Index(sql, "$"); i >= 0 {
+					t.Fatalf("%s: %s: %q is no macro that is known here", d.UID, p.Title, sql[i:])
+				}
+				rows := tsv(t, server, sql)
+				if len(rows) < 2 {
+					t.Errorf("%s: %s: no row\n%s", d.UID, p.Title, sql)
+				}
+				fmt.Fprintf(&out, "## %s: %s\n", d.UID, p.Title)
+				for _, r := range rows {
+					fmt.Fprintln(&out, strings.Join(r, "\t"))
+				}
+			}
+		}
+	}
+	return out.String()
+}
+
+// tsv gives the rows below their header, without the columns of the wall clock.
+func tsv(t *testing.T, server, sql string) [][]string {
+	t.Helper()
+	response, err := http.Post(server+"/?database=billing&readonly=2", "text/plain",
+		strings.NewReader(sql+"\nFORMAT TSVWithNames"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	answer, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s\n%s %v %s", sql, response.Status, err, answer)
+	}
+	var rows [][]string
+	var left []int
+	for line := range strings.Lines(string(answer)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if rows == nil {
+			for i, name := range fields {
+				if !slices.Contains(wallClock, name) {
+					left = append(left, i)
+				}
+			}
+		}
+		row := make([]string, len(left))
+		for i, at := range left {
+			row[i] = fields[at]
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func firstPanelDifference(have, want string) string {
+	a, b := strings.Split(have, "\n"), strings.Split(want, "\n")
+	title := ""
+	for i := range min(len(a), len(b)) {
+		if strings.HasPrefix(a[i], "## ") {
+			title = a[i]
+		}
+		if a[i] != b[i] {
+			return fmt.Sprintf("%s\nhave %s\nwant %s", title, a[i], b[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, not %d", len(a), len(b))
+}
