@@ -4,9 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
-
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/settle"
@@ -49,14 +46,6 @@ func (s *Store) resolveWaiting(ctx context.Context, at billing.Instant) error {
 		stored.ResolvedDuplicate, uint64(at), at.Time(), at.Time())
 }
 
-// loser is a copy whose call was taken as another copy.
-type loser struct {
-	settle.Duplicate
-	account, winnerAccount       string
-	occurred, winnerOccurred     time.Time
-	billingHash, winnerBillingOf uint64
-}
-
 // recordLosers lists the copies below the barriers whose call was taken, by this closing or one
 // before, as another copy with another key. Copies with the winner's key collapse by themselves.
 func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
@@ -64,22 +53,10 @@ func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
 	if err != nil {
 		return err
 	}
-	if err := s.winnersOf(ctx, losers); err != nil {
-		return err
-	}
-	var list []settle.Duplicate
-	for _, l := range losers {
-		l.Conflict = l.account != l.winnerAccount || !l.occurred.Equal(l.winnerOccurred) ||
-			l.billingHash != l.winnerBillingOf
-		if l.Conflict || l.Copy.Topic != l.Winner.Topic {
-			list = append(list, l.Duplicate)
-		}
-	}
-	return s.WriteDuplicates(ctx, w.Moment.At, list)
+	return s.WriteDuplicates(ctx, w.Moment.At, otherKeys(losers))
 }
 
 func (s *Store) losers(ctx context.Context, w settle.Window) ([]*loser, error) {
-	const doing = "look for copies that do not count"
 	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash", "FINAL")
 	hashes, more := copiesIn(w, "id_hash", "")
 	sql := `SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, c.account_id,
@@ -91,82 +68,8 @@ func (s *Store) losers(ctx context.Context, w settle.Window) ([]*loser, error) {
 			ON t.call_id = c.call_id
 		INNER JOIN (` + routesAt + `) AS r ON r.account_id = c.account_id
 		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)`
-	rows, err := s.conn.Query(ctx, sql+prunePartitions,
+	return s.readLosers(ctx, sql+prunePartitions,
 		append(append(append(args, w.Moment.At.Time()), more...), w.Moment.At.Time())...)
-	if err != nil {
-		return nil, s.options.explain(doing, err)
-	}
-	defer rows.Close() //nolint:errcheck // only read
-	var out []*loser
-	for rows.Next() {
-		l := &loser{}
-		var appended time.Time
-		err := rows.Scan(&l.Copy.Topic, &l.Copy.Partition, &l.Copy.Offset, &appended, &l.CallID,
-			&l.account, &l.occurred, &l.billingHash, &l.Winner.Topic, &l.Winner.Partition,
-			&l.Winner.Offset, &l.winnerAccount, &l.winnerOccurred)
-		if err != nil {
-			return nil, s.options.explain(doing, err)
-		}
-		l.Copy.Appended = billing.InstantOf(appended)
-		out = append(out, l)
-	}
-	return out, s.options.explain(doing, rows.Err())
-}
-
-// winnersTogether bounds the values of one IN list.
-const winnersTogether = 5_000
-
-// winnersOf looks up what the winners of losers say, where account and time do not tell already
-// that the two differ.
-func (s *Store) winnersOf(ctx context.Context, losers []*loser) error {
-	var alike []*loser
-	for _, l := range losers {
-		if l.account == l.winnerAccount && l.occurred.Equal(l.winnerOccurred) {
-			alike = append(alike, l)
-		}
-	}
-	for chunk := range slices.Chunk(alike, winnersTogether) {
-		if err := s.readWinners(ctx, chunk); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readWinners compares times as numbers, since the driver writes the seconds of a time only.
-func (s *Store) readWinners(ctx context.Context, losers []*loser) error {
-	const doing = "read the copies that count"
-	byPlace := map[string][]*loser{}
-	var keys []driver.GroupSet
-	for _, l := range losers {
-		byPlace[l.Winner.Place()] = append(byPlace[l.Winner.Place()], l)
-		keys = append(keys, driver.GroupSet{Value: []any{l.account, l.occurred.UnixMicro(), l.CallID}})
-	}
-	callers := values(len(losers), func(i int) string { return losers[i].account })
-	slices.Sort(callers)
-	byTime := func(a, b *loser) int { return a.occurred.Compare(b.occurred) }
-	first, last := slices.MinFunc(losers, byTime), slices.MaxFunc(losers, byTime)
-	rows, err := s.conn.Query(longLists(ctx), `SELECT topic, partition, offset, billing_hash
-		FROM call_copies WHERE account_id IN (?)
-			AND occurred_at >= `+micros(billing.InstantOf(first.occurred))+`
-			AND occurred_at <= `+micros(billing.InstantOf(last.occurred))+`
-			AND (account_id, toUnixTimestamp64Micro(occurred_at), call_id) IN (?)`,
-		slices.Compact(callers), keys)
-	if err != nil {
-		return s.options.explain(doing, err)
-	}
-	defer rows.Close() //nolint:errcheck // only read
-	for rows.Next() {
-		var at billing.Arrival
-		var hash uint64
-		if err := rows.Scan(&at.Topic, &at.Partition, &at.Offset, &hash); err != nil {
-			return s.options.explain(doing, err)
-		}
-		for _, l := range byPlace[at.Place()] {
-			l.winnerBillingOf = hash
-		}
-	}
-	return s.options.explain(doing, rows.Err())
 }
 
 // The terms of the books, each by a condition of its own, for a delivery as in proof.from that is

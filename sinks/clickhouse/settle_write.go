@@ -34,8 +34,14 @@ func (s *Store) SaveRoutes(
 func (s *Store) WriteDuplicates(
 	ctx context.Context, at billing.Instant, list []settle.Duplicate,
 ) error {
+	return s.insert(ctx, "duplicate_copies", append(duplicateColumns(list),
+		column{"closed_at", instants(len(list), func(int) billing.Instant { return at })}))
+}
+
+// duplicateColumns are what closings and sweeps say of copies that do not count.
+func duplicateColumns(list []settle.Duplicate) []column {
 	n := len(list)
-	return s.insert(ctx, "duplicate_copies", []column{
+	return []column{
 		{"topic", values(n, func(i int) string { return list[i].Copy.Topic })},
 		{"partition", values(n, func(i int) int32 { return list[i].Copy.Partition })},
 		{"offset", values(n, func(i int) int64 { return list[i].Copy.Offset })},
@@ -45,8 +51,7 @@ func (s *Store) WriteDuplicates(
 		{"winner_topic", values(n, func(i int) string { return list[i].Winner.Topic })},
 		{"winner_partition", values(n, func(i int) int32 { return list[i].Winner.Partition })},
 		{"winner_offset", values(n, func(i int) int64 { return list[i].Winner.Offset })},
-		{"closed_at", instants(n, func(int) billing.Instant { return at })},
-	})
+	}
 }
 
 // WriteChunk implements settle.Store. The accounts' states come last: they say that everything

@@ -66,6 +66,16 @@ func (s *Store) SweepOpenUsage(
 				return nil, err
 			}
 		}
+		losers, err := s.readLosers(ctx, sweepStatement(sweepLosers, asOf, openFrom, slice, slices))
+		if err != nil {
+			return nil, err
+		}
+		list := otherKeys(losers)
+		err = s.insert(ctx, "open_duplicates", append(duplicateColumns(list),
+			column{"as_of", instants(len(list), func(int) billing.Instant { return asOf })}))
+		if err != nil {
+			return nil, err
+		}
 	}
 	if err := s.markSweep(ctx, r, openFrom, start); err != nil {
 		return nil, err
@@ -126,10 +136,12 @@ SELECT {as_of}, c.topic, c.partition, c.offset, c.appended_at, c.call_id,
 FROM several AS c
 INNER JOIN winners AS w ON w.call_id = c.call_id
 WHERE (c.topic, c.partition, c.offset) != (w.topic, w.partition, w.offset)
-UNION ALL
-SELECT {as_of}, c.topic, c.partition, c.offset, c.appended_at, c.call_id,
-    c.account_id != t.caller OR c.occurred_at != t.occurred_at OR c.topic = t.topic,
-    t.topic, t.partition, t.offset
+SETTINGS do_not_merge_across_partitions_select_final = 1`
+
+// sweepLosers are copies of calls that closings have taken, each with what was taken.
+const sweepLosers = sweepCommon + `
+SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, c.account_id, c.occurred_at,
+    c.billing_hash, t.topic, t.partition, t.offset, t.caller, t.occurred_at
 FROM copies AS c
 INNER JOIN taken AS t ON t.call_id = c.call_id
 WHERE c.claims AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)

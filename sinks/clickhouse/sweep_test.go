@@ -169,6 +169,17 @@ func TestSweepListsCopiesThatDoNotCount(t *testing.T) {
 	if want := []string{"3"}; !slices.Equal(shown, want) {
 		t.Errorf("the view shows the copies %q, want %q", shown, want)
 	}
+	// A copy of another day agrees with it or contradicts it by what it says, not by its place.
+	again := call("c", "acc", occurred+1, occurred+27*billing.Hour, 5)
+	untrue := call("c", "acc", occurred+1, occurred+28*billing.Hour, 6)
+	untrue.ResultCode = "1"
+	write(t, s, batchOf(again, untrue))
+	sweep(t, s, occurred+29*billing.Hour, billing.DateOf(2026, time.March, 2))
+	conflicts = rowTexts(t, s, "offset, winner_offset, state",
+		"FROM call_conflicts WHERE offset > 4")
+	if want := []string{"6 3 open"}; !slices.Equal(conflicts, want) {
+		t.Errorf("conflicts %q, want %q", conflicts, want)
+	}
 }
 
 func TestSweepKeepsAFew(t *testing.T) {
