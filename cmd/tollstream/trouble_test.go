@@ -29,6 +29,7 @@ type troubled struct {
 	t      *testing.T
 	feed   *feed
 	now    atomic.Int64
+	sent   int // records on trouble.calls
 	stores *system
 	closes *system
 }
@@ -88,7 +89,10 @@ func (w *troubled) begin() {
 	w.closes = w.system([]string{roleSettle}, "trouble.calls", "withheld.calls")
 }
 
-func (w *troubled) call(id string) { w.feed.call(w.feed.at(0, 2), id, "acme", w.feed.at(0, 2)) }
+func (w *troubled) call(id string) {
+	w.feed.call(w.feed.at(0, 2), id, "acme", w.feed.at(0, 2))
+	w.sent++
+}
 
 // system builds a process with some roles and call topics.
 func (w *troubled) system(roles []string, calls ...string) *system {
@@ -141,13 +145,18 @@ func (w *troubled) waits(what string, s *system, ready bool, why, line string) {
 			return false, body
 		}
 		_, metrics := w.get(s, "/metrics")
+		series, _, _ := strings.Cut(line, " ")
+		said := "no " + line
 		for have := range strings.Lines(metrics) {
 			have = strings.TrimSpace(have)
 			if have == line || strings.HasPrefix(have, line+" ") && !strings.HasSuffix(have, " 0") {
 				return true, ""
 			}
+			if strings.HasPrefix(have, series) {
+				said = "not " + line + " but " + have
+			}
 		}
-		return line == "", "no " + line
+		return line == "", said
 	})
 	if status, _ := w.get(s, "/healthz"); status != http.StatusOK {
 		w.t.Errorf("%s: /healthz says %d; a restart cures nothing", what, status)
@@ -160,6 +169,7 @@ func (w *troubled) malformed() {
 	for i := range 200 {
 		if i%20 == 0 {
 			w.feed.send(w.feed.at(0, 2), batch.CallRecord, 0, "{")
+			w.sent++
 		}
 		w.call(fmt.Sprint("call-", i))
 	}
@@ -225,7 +235,9 @@ func (w *troubled) partitionWithheld() {
 // well waits until both processes have nothing to complain about.
 func (w *troubled) well() {
 	w.t.Helper()
-	w.waits("all is stored", w.stores, true, "",
+	w.waits("all is stored", w.stores, true, "", fmt.Sprintf(
+		`tollstream_committed_offset{partition="0",topic="trouble.calls"} %d`, w.sent))
+	w.waits("the lag says so", w.stores, true, "",
 		`tollstream_lag_records{partition="0",topic="trouble.calls"} 0`)
 	w.waits("the process that closes is well", w.closes, true, "", "tollstream_settle_leads 1")
 	w.phase("well")

@@ -124,6 +124,7 @@ func New(o Options) *Loop {
 
 // The steps that can fail, as logs, metrics and readiness name them.
 const (
+	stepSettled = "read accepted gaps and epochs"
 	stepWrite   = "write to ClickHouse"
 	stepPublish = "publish quarantined records"
 	stepEvents  = "read account events"
@@ -155,17 +156,9 @@ func (l *Loop) Run(ctx context.Context) error {
 // rejoinWait is the pause before a group is joined again that could not be kept.
 const rejoinWait = 2 * time.Second
 
-// round is what was fetched together, and where each partition goes on after it. Offsets counts
-// records and holes: a hole has to be stored too, or the books wait for it.
-type round struct {
-	fetched []kafkalog.Fetched
-	next    map[kafkalog.TopicPartition]int64
-	offsets int64
-	bytes   int
-}
-
 // generation reads the assigned partitions until the next rebalance. Where the database turns out
-// to lack what it acknowledged, reading begins anew from there.
+// to lack what it acknowledged, reading begins anew from there. How far the partitions are behind
+// is shown from the start, which may wait for the database.
 func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
 	l.Metrics.Revoked()
 	if len(gen.Assignments) == 0 { // other members read everything, until one of them is gone
@@ -174,16 +167,25 @@ func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
 		<-ctx.Done()
 		return nil
 	}
-	for {
-		positions, err := l.start(ctx, gen.Assignments)
-		if err == nil {
-			l.Logger.Info("partitions assigned", "generation", gen.ID, "partitions", len(positions))
-			err = l.read(ctx, gen, positions)
-		}
-		if !errors.Is(err, errLacks) {
-			return ignoreEnd(ctx, err)
-		}
+	l.lag.begin(gen.Assignments)
+	group, ctx := errgroup.WithContext(ctx)
+	if l.Ends != nil {
+		group.Go(func() error { return l.watchLag(ctx) })
 	}
+	group.Go(func() error {
+		for {
+			positions, err := l.start(ctx, gen.Assignments)
+			if err == nil {
+				l.Logger.Info("partitions assigned", "generation", gen.ID,
+					"partitions", len(positions))
+				err = l.read(ctx, gen, positions)
+			}
+			if !errors.Is(err, errLacks) {
+				return err
+			}
+		}
+	})
+	return ignoreEnd(ctx, group.Wait())
 }
 
 // read reads on from the positions. One goroutine fetches ahead, by one round at most, which bounds
@@ -193,10 +195,7 @@ func (l *Loop) read(
 ) error {
 	rounds := make(chan round, 1)
 	group, ctx := errgroup.WithContext(ctx)
-	l.lag.begin(positions)
-	if l.Ends != nil {
-		group.Go(func() error { return l.watchLag(ctx) })
-	}
+	l.lag.from(positions)
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.store(ctx, gen, rounds) })
 	return group.Wait()
@@ -208,35 +207,6 @@ func ignoreEnd(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// fetch reads ahead until the context ends.
-func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- round) error {
-	for {
-		fetched, err := l.Log.FetchMany(ctx, at)
-		if err != nil {
-			if err = l.goOnAbove(at, err); err != nil {
-				return err
-			}
-			continue
-		}
-		r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
-		for i := range fetched {
-			f := &fetched[i]
-			next := l.cutGap(f, at[i].Offset)
-			r.offsets += f.Next - at[i].Offset
-			r.bytes += f.Size()
-			at[i].Offset = next
-			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
-			l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
-				f.HighWatermark, f.LastStable)
-		}
-		select {
-		case out <- r:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // store gathers rounds into batches and brings each through its effects, until the context ends.
@@ -265,34 +235,6 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 		}
 		next = time.Now().Add(max(lookEvery, lookShare*time.Since(started)))
 	}
-}
-
-// gather collects rounds until the batch is large, or its first round is old enough, or the context
-// ends.
-func (l *Loop) gather(ctx context.Context, in <-chan round) round {
-	all := round{next: map[kafkalog.TopicPartition]int64{}}
-	var old <-chan time.Time // nil while there is no round
-	for all.offsets < int64(l.RecordsMax) && all.bytes < l.BytesMax && ctx.Err() == nil {
-		select {
-		case r := <-in:
-			if old == nil {
-				timer := time.NewTimer(l.AgeMax)
-				defer timer.Stop()
-				old = timer.C
-			}
-			all.fetched = append(all.fetched, r.fetched...)
-			all.offsets += r.offsets
-			all.bytes += r.bytes
-			for p, next := range r.next { //nolint:maporder // a merge of maps
-				all.next[p] = next
-			}
-		case <-old:
-			return all
-		case <-ctx.Done():
-			return all
-		}
-	}
-	return all
 }
 
 // effects are the numbered steps of the package comment.

@@ -39,15 +39,36 @@ type mark struct {
 // marksMax bounds a partition's marks; of more, neighbours are put together.
 const marksMax = 256
 
-// begin forgets what was and starts at some positions.
-func (l *lag) begin(at []kafkalog.Position) {
+// begin forgets what was, and takes committed offsets for stored. Of partitions without one it
+// knows nothing until from.
+func (l *lag) begin(assigned []kafkalog.Assignment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parts = map[kafkalog.TopicPartition]*standing{}
-	for _, p := range at {
-		l.parts[kafkalog.TopicPartition{Topic: p.Topic, Partition: p.Partition}] =
-			&standing{durable: p.Offset, high: p.Offset, stable: p.Offset, moved: time.Now()}
+	for _, a := range assigned {
+		if a.Committed {
+			p := kafkalog.TopicPartition{Topic: a.Topic, Partition: a.Partition}
+			l.parts[p] = standingAt(a.Offset)
+		}
 	}
+}
+
+// from notes where reading begins. What is known of the ends of the logs stays.
+func (l *lag) from(at []kafkalog.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range at {
+		p := kafkalog.TopicPartition{Topic: x.Topic, Partition: x.Partition}
+		if s := l.parts[p]; s != nil {
+			s.durable = x.Offset
+		} else {
+			l.parts[p] = standingAt(x.Offset)
+		}
+	}
+}
+
+func standingAt(offset int64) *standing {
+	return &standing{durable: offset, high: offset, stable: offset, moved: time.Now()}
 }
 
 // ends notes where a log ends. What is behind the newest end known is old news.
@@ -123,12 +144,6 @@ func (l *Loop) watchLag(ctx context.Context) error {
 	defer tick.Stop()
 	worst := late{}
 	for {
-		worst = l.showLag(worst)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
 		for _, x := range l.lag.look() {
 			_, high, stable, err := l.Ends.Offsets(ctx, x.Topic, x.Partition)
 			if err == nil {
@@ -136,6 +151,12 @@ func (l *Loop) watchLag(ctx context.Context) error {
 			} else if ctx.Err() == nil {
 				l.Metrics.Failed(stepEnds)
 			}
+		}
+		worst = l.showLag(worst)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }

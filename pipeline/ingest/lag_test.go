@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/observe"
+	"tollstream/pipeline/stored"
 )
 
 // endsLog says where partitions end.
@@ -33,8 +36,8 @@ func TestFrozenPartition(t *testing.T) {
 		loop := &Loop{Options: Options{Ends: log,
 			Metrics:    observe.NewMetrics(observe.Build{}, time.Now),
 			Partitions: health.Loop("ingest partitions", time.Minute)}}
-		loop.lag.begin([]kafkalog.Position{{Topic: "calls", Offset: 10},
-			{Topic: "calls", Partition: 1, Offset: 10}})
+		loop.lag.begin([]kafkalog.Assignment{{Topic: "calls", Offset: 10, Committed: true},
+			{Topic: "calls", Partition: 1, Offset: 10, Committed: true}})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- loop.watchLag(ctx) }()
@@ -67,11 +70,7 @@ func TestFrozenPartition(t *testing.T) {
 			if r.Ready != step.ready || !r.Ready && !strings.Contains(r.Why, "calls/1 stands at offset") {
 				t.Errorf("%v: %+v", step.moves, r)
 			}
-			w := httptest.NewRecorder()
-			loop.Metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-			if !strings.Contains(w.Body.String(), "tollstream_"+step.want+"\n") {
-				t.Errorf("%v: not %s", step.moves, step.want)
-			}
+			shows(t, loop.Metrics, step.want)
 		}
 		stop()
 		if err := <-ended; err != nil {
@@ -80,13 +79,66 @@ func TestFrozenPartition(t *testing.T) {
 	})
 }
 
+// noDatabase cannot tell what was settled.
+type noDatabase struct{}
+
+func (noDatabase) Gaps(context.Context) ([]stored.Gap, error) {
+	return nil, errors.New("not reachable")
+}
+
+func (noDatabase) Epochs(context.Context) (stored.Epochs, error) {
+	return nil, errors.New("not reachable")
+}
+
+// TestLagBeforeReading: partitions that were assigned while the database is away cannot be read,
+// but their lag shows all the same.
+func TestLagBeforeReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &endsLog{}
+		log.high[0].Store(17)
+		health := observe.NewHealth(time.Now)
+		loop := &Loop{Options: Options{Ends: log, Settled: noDatabase{}, Backoff: growingWait,
+			Logger:     slog.New(slog.DiscardHandler),
+			Metrics:    observe.NewMetrics(observe.Build{}, time.Now),
+			Progress:   health.Loop("ingest", time.Minute),
+			Partitions: health.Loop("ingest partitions", time.Minute)}}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() {
+			ended <- loop.generation(ctx, &kafkalog.Generation{Assignments: []kafkalog.Assignment{
+				{Topic: "calls", Offset: 10, Committed: true}}})
+		}()
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		shows(t, loop.Metrics, `lag_records{partition="0",topic="calls"} 7`)
+		shows(t, loop.Metrics, `lag_seconds{partition="0",topic="calls"} 300`)
+		if r := health.Report(); r.Ready || !strings.Contains(r.Why, "not reachable") {
+			t.Errorf("%+v", r)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// shows wants a line of the metrics.
+func shows(t *testing.T, m *observe.Metrics, line string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(w.Body.String(), "tollstream_"+line+"\n") {
+		t.Errorf("not %s", line)
+	}
+}
+
 // TestLagSince: how long there has been something to store is counted from the oldest record that
 // is not stored, also where marks were put together.
 func TestLagSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l lag
 		p := kafkalog.TopicPartition{Topic: "calls"}
-		l.begin([]kafkalog.Position{{Topic: "calls"}})
+		l.begin([]kafkalog.Assignment{{Topic: "calls", Committed: true}})
 		since := func(records int64, want time.Duration) {
 			t.Helper()
 			if x := l.look()[0]; x.records != records || x.since != want {

@@ -42,12 +42,14 @@ func (l *Loop) start(
 
 // settled reads which log each topic is, and which gaps were accepted. Offsets that were committed
 // of an earlier epoch are forgotten: they say nothing about this one.
-func (l *Loop) settled(ctx context.Context, assigned []kafkalog.Assignment) (err error) {
-	if l.gaps, err = l.Settled.Gaps(ctx); err != nil {
+func (l *Loop) settled(ctx context.Context, assigned []kafkalog.Assignment) error {
+	var all stored.Epochs
+	if err := l.retry(ctx, stepSettled, func() (err error) {
+		if l.gaps, err = l.Settled.Gaps(ctx); err == nil {
+			all, err = l.Settled.Epochs(ctx)
+		}
 		return err
-	}
-	all, err := l.Settled.Epochs(ctx)
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	l.epochs, l.builder.logs = nil, map[string]string{}

@@ -78,13 +78,13 @@ var readingMistakes = []mutant.Mutant{
 					"high := int64(-1)\nfor offset := range t.deliveries[logKey{topic, partition}] {\n" +
 					"high = max(high, offset)\n}\nreturn high\n}\n"}})...),
 	with(mutant.One("the highest offset is committed, not the lowest that is not stored", "B21",
-		"ingest/ingest.go",
+		"ingest/round.go",
 		"r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next",
 		"r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = f.LastStable"),
 		unhealed...),
 	mutant.One("a member without partitions ends its loop", "B21", "ingest/ingest.go",
-		"<-ctx.Done()\n\t\treturn nil\n\t}\n\tfor {", "return nil\n\t}\n\tfor {"),
-	mutant.One("holes without records are not stored", "B21", "ingest/ingest.go",
+		"<-ctx.Done()\n\t\treturn nil\n\t}\n\tl.lag", "return nil\n\t}\n\tl.lag"),
+	mutant.One("holes without records are not stored", "B21", "ingest/round.go",
 		"r.offsets += f.Next - at[i].Offset", "r.offsets += int64(len(f.Records))"),
 }
 
