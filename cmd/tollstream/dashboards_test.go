@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"tollstream/deploy/grafana"
 )
@@ -25,24 +24,26 @@ var macros = strings.NewReplacer("$__fromTime", "toDateTime(1675180800)", // 202
 // wallClock are columns that say when the test ran.
 var wallClock = []string{"finished_at", "delay_seconds"}
 
-// checkDashboards asks what the panels ask ClickHouse, and compares the rows. They may be late,
-// since open days are as of a sweep.
+// checkDashboards asks what the panels ask ClickHouse, and compares the rows. Open days are as of a
+// sweep, so it waits for one that saw everything.
 func checkDashboards(t *testing.T, server string) {
 	t.Helper()
-	want, err := os.ReadFile(dashboardsFile)
-	if err != nil && !*updateDashboards {
-		t.Fatal(err)
-	}
+	now := tsv(t, server, "SELECT now64(6, 'Asia/Shanghai') AS now")[1][0]
+	eventually(t, "a sweep of the open usage", func() (bool, string) {
+		swept := tsv(t, server, "SELECT as_of FROM usage_sweeps WHERE as_of > '"+now+"'")
+		return len(swept) > 1, "no sweep since " + now
+	})
 	have := panelRows(t, server)
-	for deadline := time.Now().Add(time.Minute); have != string(want) &&
-		time.Now().Before(deadline) && !*updateDashboards; have = panelRows(t, server) {
-		time.Sleep(time.Second)
-	}
 	if *updateDashboards {
 		if err := os.WriteFile(dashboardsFile, []byte(have), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	} else if have != string(want) {
+	}
+	want, err := os.ReadFile(dashboardsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have != string(want) {
 		t.Errorf("the panels do not show what %s says (-update-dashboards):\n%s", dashboardsFile,
 			firstPanelDifference(have, string(want)))
 	}
