@@ -99,7 +99,7 @@ func cutShort(t *testing.T, options Options, look func()) (tries int) {
 			done, reach = version, 0
 		}
 	}
-	if least := 5 * int(latestMigration()); tries < least {
+	if least := 4 * int(latestMigration()); tries < least {
 		t.Errorf("only %d migrations were cut short", tries)
 	}
 	return tries
