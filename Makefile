@@ -118,8 +118,8 @@ chaos: build $(ENGINE) ## Kill, stop and cut off everything while records flow: 
 		$(if $(KILLS),-kills=$(KILLS)) $(if $(SEED),-seed=$(SEED)) $(if $(MILLION),-million) $(if $(MUTANT),-mutant=$(MUTANT))
 
 .PHONY: up
-up: ## Kafka, ClickHouse and tollstream in containers (needs Docker)
-	docker compose up -d --build --wait
+up: ## Everything in containers, with producers, alerts and dashboards (needs Docker)
+	docker compose up -d --wait
 
 .PHONY: down
 down: ## Stop the containers; the data stays in their volumes
