@@ -80,7 +80,7 @@ func TestCompose(t *testing.T) {
 }
 
 // composeMistakes are what TestComposeMistakes writes into the file, and what has to be said.
-var composeMistakes = []struct{ old, mistake, says string }{
+var composeMistakes = []mistake{
 	{"hostname: kafka", "hostnam: kafka", "hostnam"},
 	{"kafka: {condition: service_healthy}", "kafkaa: {condition: service_healthy}", "kafkaa"},
 	{"grafana:13.2.3", "grafana", "not pinned"},
@@ -136,16 +136,22 @@ var composeMistakes = []struct{ old, mistake, says string }{
 
 // TestComposeMistakes makes one mistake after the other: each has to be noticed.
 func TestComposeMistakes(t *testing.T) {
-	text := composeFile(t)
-	for _, m := range composeMistakes {
-		t.Run(m.mistake, func(t *testing.T) {
-			if !strings.Contains(text, m.old) {
-				t.Fatalf("docker-compose.yml has no %q", m.old)
-			}
-			found := compose(t, strings.Replace(text, m.old, m.mistake, 1))
-			if !strings.Contains(strings.Join(found, "\n"), m.says) {
-				t.Errorf("nothing says %q: %q", m.says, found)
-			}
-		})
+	noticed(t, composeFile(t), composeMistakes, func(text string) faults { return compose(t, text) })
+}
+
+// mistake is a text in place of another one, and what has to be said of it.
+type mistake struct{ old, mistake, says string }
+
+// noticed makes mistakes in a text that is right, one after the other, and wants each to be found.
+func noticed(t *testing.T, text string, list []mistake, find func(text string) faults) {
+	t.Helper()
+	for _, m := range list {
+		if !strings.Contains(text, m.old) {
+			t.Errorf("there is no %q", m.old)
+		}
+		found := find(strings.Replace(text, m.old, m.mistake, 1))
+		if !strings.Contains(strings.Join(found, "\n"), m.says) {
+			t.Errorf("%s: nothing says %q: %q", m.mistake, m.says, found)
+		}
 	}
 }
