@@ -87,10 +87,30 @@ func (c *composition) checkServers() {
 			}
 		}
 	}
+	for _, topic := range c.inputs() {
+		if !strings.Contains(c.Services["topics"].Command[0], " "+topic) {
+			c.add("topics: leaves out %s of the topics that the pipeline reads", topic)
+		}
+	}
+}
+
+// inputs are the topics that the pipeline reads.
+func (c *composition) inputs() []string {
 	topics := &c.configs["tollstream"].Kafka.Topics
-	names := strings.Join(append(slices.Clone(topics.Calls), topics.AccountEvents), " ")
-	if !strings.Contains(c.Services["topics"].Command[0], "in "+names+";") {
-		c.add("topics: changes others than the topics that the pipeline reads, %s", names)
+	return append(slices.Clone(topics.Calls), topics.AccountEvents)
+}
+
+// checkOwnCalls wants topics that are made as the pipeline wants them, and no generator.
+func (c *composition) checkOwnCalls() {
+	script := c.Services["topics"].Command[0]
+	for _, setting := range []string{"message.timestamp.type=LogAppendTime", "cleanup.policy=delete",
+		"retention.ms=-1"} {
+		if !strings.Contains(script, "--config "+setting) {
+			c.add("topics: are made without %s", setting)
+		}
+	}
+	if len(c.commands) != 2 {
+		c.add("more runs than migrate and run: %v", c.commands)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,17 +27,20 @@ type composition struct {
 	faults
 }
 
-// compose loads a compose file by Compose's own loader, which checks it against its schema, and
-// finds everything that is wrong with it.
-func compose(t *testing.T, text string) faults {
+// compose loads docker-compose.yml, and files that are laid over it, by Compose's own loader, which
+// checks them against its schema, and finds everything that is wrong with them.
+func compose(t *testing.T, texts ...string) faults {
 	t.Helper()
 	root, err := filepath.Abs(repository)
 	if err != nil {
 		t.Fatal(err)
 	}
-	project, err := composeloader.LoadWithContext(t.Context(), types.ConfigDetails{WorkingDir: root,
-		Environment: composeSecrets, ConfigFiles: []types.ConfigFile{{
-			Filename: filepath.Join(root, "docker-compose.yml"), Content: []byte(text)}}},
+	details := types.ConfigDetails{WorkingDir: root, Environment: composeSecrets}
+	for i, text := range texts {
+		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{
+			Filename: filepath.Join(root, fmt.Sprintf("%d.yml", i)), Content: []byte(text)})
+	}
+	project, err := composeloader.LoadWithContext(t.Context(), details,
 		func(o *composeloader.Options) { o.SetProjectName("tollstream", false) })
 	if err != nil {
 		return faults{err.Error()}
@@ -55,7 +59,11 @@ func compose(t *testing.T, text string) faults {
 	}
 	if len(c.faults) == 0 { // what follows takes the services for what they should be
 		c.checkServers()
-		c.checkGenerator()
+		if len(texts) == 1 {
+			c.checkGenerator()
+		} else {
+			c.checkOwnCalls()
+		}
 		c.checkVersions()
 		c.checkPrometheus()
 		c.checkGrafana()
@@ -63,9 +71,9 @@ func compose(t *testing.T, text string) faults {
 	return c.faults
 }
 
-func composeFile(t *testing.T) string {
+func composeFile(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(repository, "docker-compose.yml"))
+	text, err := os.ReadFile(filepath.Join(repository, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +82,25 @@ func composeFile(t *testing.T) string {
 
 // TestCompose: docker-compose.yml is right, as far as that can be told without Docker.
 func TestCompose(t *testing.T) {
-	for _, fault := range compose(t, composeFile(t)) {
+	for _, fault := range compose(t, composeFile(t, "docker-compose.yml")) {
 		t.Error(fault)
 	}
+}
+
+// TestComposeOwnCalls: the file without the generator is right as well, and makes the topics.
+func TestComposeOwnCalls(t *testing.T) {
+	base, own := composeFile(t, "docker-compose.yml"), composeFile(t, "deploy/compose/own-calls.yml")
+	for _, fault := range compose(t, base, own) {
+		t.Error(fault)
+	}
+	noticed(t, own, []mistake{
+		{"load: !reset null", "load: {init: true}", "more runs than"},
+		{"retention.ms=-1", "retention.ms=1000", "retention.ms=-1"},
+		{"LogAppendTime", "CreateTime", "LogAppendTime"},
+		{"create faceid.calls", "create calls", "topics that the pipeline reads"},
+		{"!override {kafka: {condition: service_healthy}}", "{kafka: {condition: service_started}}",
+			"depends on undefined service"},
+	}, func(text string) faults { return compose(t, base, text) })
 }
 
 // composeMistakes are what TestComposeMistakes writes into the file, and what has to be said.
@@ -136,7 +160,8 @@ var composeMistakes = []mistake{
 
 // TestComposeMistakes makes one mistake after the other: each has to be noticed.
 func TestComposeMistakes(t *testing.T) {
-	noticed(t, composeFile(t), composeMistakes, func(text string) faults { return compose(t, text) })
+	noticed(t, composeFile(t, "docker-compose.yml"), composeMistakes,
+		func(text string) faults { return compose(t, text) })
 }
 
 // mistake is a text in place of another one, and what has to be said of it.
