@@ -8,6 +8,7 @@ SHELL       := /bin/bash
 
 PROGRAM  := build/tollstream
 ENGINE   := deploy/embedded/node_modules/.package-lock.json
+PREVIEW  := deploy/grafana/preview
 APACHE   := deploy/apachekafka
 BROKER   := $(APACHE)/target/clock/.installed
 GO_FILES := $(shell find cmd pipeline sinks schemas deploy \( -name node_modules -o -name target \) -prune -o -type f -print)
@@ -41,6 +42,17 @@ alerts-test: $(ENGINE) ## The alerts by Prometheus' own engine: rules_test.yml, 
 		TOLLSTREAM_REQUIRE_EMBEDDED=1 go test -count=1 -timeout 20m -run TestTroubleShows ./cmd/tollstream -args -scrapes="$$folder" && \
 		cd deploy/prometheus && go test -count=1 -v ./... -args -scrapes="$$folder"
 
+# The pictures lie in build/preview: a file for each dashboard, of the Pipeline one for each trouble,
+# and a file for each panel in panels/.
+.PHONY: dashboards-preview
+dashboards-preview: $(ENGINE) $(PREVIEW)/node_modules/.package-lock.json ## Pictures of the dashboards: the demo's month, and a pipeline whose servers are taken away
+	rm -rf build/preview && mkdir -p build/preview/data/scrapes
+	TOLLSTREAM_REQUIRE_EMBEDDED=1 go test -count=1 -timeout 30m -run '^(TestDemo|TestTroubleShows)$$' ./cmd/tollstream \
+		-args -panels=$(CURDIR)/build/preview/data -scrapes=$(CURDIR)/build/preview/data/scrapes
+	cd deploy/prometheus && go test -count=1 -run TestPanels ./... \
+		-args -panels=$(CURDIR)/build/preview/data -scrapes=$(CURDIR)/build/preview/data/scrapes
+	node $(PREVIEW)/draw.js build/preview
+
 .PHONY: build
 build: $(PROGRAM) ## Build the one binary into build/
 
@@ -48,8 +60,8 @@ $(PROGRAM): go.mod go.sum $(GO_FILES)
 	CGO_ENABLED=0 go build -trimpath -o $(PROGRAM) ./cmd/tollstream
 
 # npm writes this file last, so that an install cut short is done again.
-$(ENGINE): deploy/embedded/package.json deploy/embedded/package-lock.json
-	npm ci --prefix deploy/embedded --no-audit --no-fund
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	npm ci --prefix $* --no-audit --no-fund
 	@touch $@
 
 # Every jar has to be the one that libs.sha256 names, and there may be no other.
@@ -127,4 +139,4 @@ down: ## Stop the containers; the data stays in their volumes
 
 .PHONY: clean
 clean: ## Remove what was built and installed here
-	rm -rf build deploy/embedded/node_modules $(APACHE)/target
+	rm -rf build deploy/embedded/node_modules $(PREVIEW)/node_modules $(APACHE)/target

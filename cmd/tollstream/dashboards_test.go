@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,14 +17,21 @@ import (
 
 const dashboardsFile = "testdata/dashboards.txt"
 
-var updateDashboards = flag.Bool("update-dashboards", false, "write "+dashboardsFile)
+var (
+	updateDashboards = flag.Bool("update-dashboards", false, "write "+dashboardsFile)
+	panelsFolder     = flag.String("panels", "",
+		"keep in this folder what ClickHouse answers the panels, to be drawn")
+)
+
+// The demo's month in Shanghai, in seconds since 1970: its first and its last one.
+const monthFrom, monthTo = 1675180800, 1677599999
 
 // macros are those of the ClickHouse plugin and the variables, as for the demo's month.
-var macros = strings.NewReplacer("$__fromTime", "toDateTime(1675180800)", // 2023-02-01, Shanghai
-	"$__toTime", "toDateTime(1677599999)", "${account}", "1300000002")
+var macros = strings.NewReplacer("$__fromTime", fmt.Sprintf("toDateTime(%d)", monthFrom),
+	"$__toTime", fmt.Sprintf("toDateTime(%d)", monthTo), "${account}", "1300000002")
 
 // wallClock are columns that say when the test ran.
-var wallClock = []string{"finished_at", "delay_seconds"}
+var wallClock = []string{"finished_at", "delay"}
 
 // checkDashboards asks what the panels ask ClickHouse, and compares the rows. Open days are as of a
 // sweep, so it waits for one that saw everything.
@@ -47,15 +56,18 @@ func checkDashboards(t *testing.T, server string) {
 		t.Errorf("the panels do not show what %s says (-update-dashboards):\n%s", dashboardsFile,
 			firstPanelDifference(have, string(want)))
 	}
+	if *panelsFolder != "" {
+		keepPanels(t, server)
+	}
 }
 
-func panelRows(t *testing.T, server string) string {
+// eachPanel gives the panels that ask ClickHouse, with what they ask on the demo.
+func eachPanel(t *testing.T, do func(page, title, sql string)) {
 	t.Helper()
 	all, err := grafana.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out strings.Builder
 	for _, d := range all {
 		for _, row := range d.Rows {
 			for _, p := range row.Panels {
@@ -66,25 +78,54 @@ func panelRows(t *testing.T, server string) string {
 				if i := strings.Index(sql, "$"); i >= 0 {
 					t.Fatalf("%s: %s: %q is no macro that is known here", d.UID, p.Title, sql[i:])
 				}
-				rows := tsv(t, server, sql)
-				if len(rows) < 2 {
-					t.Errorf("%s: %s: no row\n%s", d.UID, p.Title, sql)
-				}
-				fmt.Fprintf(&out, "## %s: %s\n", d.UID, p.Title)
-				for _, r := range rows {
-					fmt.Fprintln(&out, strings.Join(r, "\t"))
-				}
+				do(d.UID, p.Title, sql)
 			}
 		}
 	}
+}
+
+func panelRows(t *testing.T, server string) string {
+	t.Helper()
+	var out strings.Builder
+	eachPanel(t, func(page, title, sql string) {
+		rows := tsv(t, server, sql)
+		if len(rows) < 2 {
+			t.Errorf("%s: %s: no row\n%s", page, title, sql)
+		}
+		fmt.Fprintf(&out, "## %s: %s\n", page, title)
+		for _, r := range rows {
+			fmt.Fprintln(&out, strings.Join(r, "\t"))
+		}
+	})
 	return out.String()
 }
 
-// tsv gives the rows below their header, without the columns of the wall clock.
-func tsv(t *testing.T, server, sql string) [][]string {
+// keepPanels keeps the answers with the types of their columns, for deploy/grafana/preview.
+func keepPanels(t *testing.T, server string) {
+	t.Helper()
+	answers := map[string]map[string]json.RawMessage{}
+	eachPanel(t, func(page, title, sql string) {
+		if answers[page] == nil {
+			answers[page] = map[string]json.RawMessage{}
+		}
+		answers[page][title] = query(t, server, sql,
+			"JSONCompact SETTINGS date_time_output_format = 'unix_timestamp'")
+	})
+	text, err := json.Marshal(map[string]any{"from": monthFrom * 1000, "to": monthTo * 1000,
+		"pages": answers})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(*panelsFolder, "clickhouse.json"), text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// query asks as the dashboards' user may, and gives the answer in a format.
+func query(t *testing.T, server, sql, format string) []byte {
 	t.Helper()
 	response, err := http.Post(server+"/?database=billing&readonly=2", "text/plain",
-		strings.NewReader(sql+"\nFORMAT TSVWithNames"))
+		strings.NewReader(sql+"\nFORMAT "+format))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +134,13 @@ func tsv(t *testing.T, server, sql string) [][]string {
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%s\n%s %v %s", sql, response.Status, err, answer)
 	}
+	return answer
+}
+
+// tsv gives the rows below their header, without the columns of the wall clock.
+func tsv(t *testing.T, server, sql string) [][]string {
+	t.Helper()
+	answer := query(t, server, sql, "TSVWithNames")
 	var rows [][]string
 	var left []int
 	for line := range strings.Lines(string(answer)) {

@@ -165,7 +165,7 @@ func (w *troubled) waits(what string, s *system, ready bool, why, line string) {
 
 // malformed sends one record in twenty that is not JSON. The process stays ready.
 func (w *troubled) malformed() {
-	w.phase("sick TollstreamQuarantineRising")
+	w.phase("malformed TollstreamQuarantineRising")
 	for i := range 200 {
 		if i%20 == 0 {
 			w.feed.send(w.feed.at(0, 2), batch.CallRecord, 0, "{")
@@ -181,7 +181,7 @@ func (w *troubled) malformed() {
 
 // clickHouseAway stops ClickHouse while records come.
 func (w *troubled) clickHouseAway() {
-	w.phase("sick TollstreamServerUnavailable=clickhouse TollstreamStandsStill=ingest " +
+	w.phase("clickhouse-away TollstreamServerUnavailable=clickhouse TollstreamStandsStill=ingest " +
 		"TollstreamLagGrowing=trouble.calls")
 	w.servers.clickhouse.Kill()
 	w.call("while ClickHouse is away")
@@ -196,7 +196,7 @@ func (w *troubled) clickHouseAway() {
 
 // brokerAway stops the broker.
 func (w *troubled) brokerAway() {
-	w.phase("sick TollstreamServerUnavailable=kafka TollstreamStandsStill=ingest")
+	w.phase("broker-away TollstreamServerUnavailable=kafka TollstreamStandsStill=ingest")
 	if err := w.servers.broker.Close(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func (w *troubled) brokerAway() {
 
 // partitionWithheld has a closing fall due while nobody stores one of its partitions.
 func (w *troubled) partitionWithheld() {
-	w.phase("sick TollstreamClosingBlocked TollstreamClosingMissesRecords=withheld.calls")
+	w.phase("withheld TollstreamClosingBlocked TollstreamClosingMissesRecords=withheld.calls")
 	err := w.feed.producer.Produce(w.t.Context(), kafkalog.Outgoing{Topic: "withheld.calls",
 		Time: w.feed.at(0, 3).Time(), Value: []byte(callText("held", "acme", w.feed.at(0, 3)))})
 	if err != nil {
@@ -251,7 +251,8 @@ func (w *troubled) hold(d time.Duration) {
 	}
 }
 
-// phase notes what begins now, for those who read the scrapes.
+// phase notes what begins now, for those who read the scrapes: its name, and the alerts that it has
+// to raise.
 func (w *troubled) phase(what string) {
 	w.keep(fmt.Sprintf("%d.phase", time.Now().UnixMilli()), what)
 }

@@ -49,13 +49,12 @@ type Panel struct {
 	Title       string  `yaml:"title"`
 	Description string  `yaml:"description"`
 	Kind        string  `yaml:"kind"`
-	Unit        string  `yaml:"unit"`   // by Grafana's names
+	Unit        string  `yaml:"unit"`   // by Grafana's names; of all numbers that Units does not name
 	Width       int     `yaml:"width"`  // of 24
 	Height      int     `yaml:"height"` // in steps of 30 pixels
-	Stack       bool    `yaml:"stack"`  // lines are shown as stacked bars
-	Link        string  `yaml:"link"`   // where the column account_id of a table leads
 	SQL         string  `yaml:"sql"`
 	PromQL      []Query `yaml:"promql"`
+	Look        `yaml:",inline"`
 }
 
 // Query is a PromQL expression and how its series are called.
@@ -121,11 +120,15 @@ func (b *builder) add(kind string, body map[string]any, x, w, h int) {
 
 func (p *Panel) body() map[string]any {
 	source, targets := p.targets()
-	return map[string]any{
+	body := map[string]any{
 		"title": p.Title, "description": p.Description, "datasource": source, "targets": targets,
 		"fieldConfig": map[string]any{"defaults": p.defaults(), "overrides": p.overrides()},
 		"options":     p.options(),
 	}
+	if p.Kind == Table && len(p.PromQL) > 0 {
+		body["transformations"] = p.transformations()
+	}
+	return body
 }
 
 func sourceOf(plugin, variable string) map[string]any {
@@ -155,44 +158,6 @@ func (p *Panel) targets() (source map[string]any, targets []any) {
 	return source, targets
 }
 
-func (p *Panel) defaults() map[string]any {
-	d := map[string]any{"unit": p.Unit}
-	if p.Kind == Lines {
-		custom := map[string]any{"drawStyle": "line", "lineWidth": 1, "fillOpacity": 10,
-			"showPoints": "auto", "spanNulls": false}
-		if p.Stack {
-			custom["drawStyle"], custom["fillOpacity"] = "bars", 80
-			custom["stacking"] = map[string]any{"mode": "normal", "group": "A"}
-		}
-		d["custom"] = custom
-	}
-	return d
-}
-
-func (p *Panel) overrides() []any {
-	if p.Link == "" {
-		return []any{}
-	}
-	return []any{map[string]any{
-		"matcher": map[string]any{"id": "byRegexp", "options": "^account_id$"},
-		"properties": []any{map[string]any{"id": "links", "value": []any{
-			map[string]any{"title": "Account", "url": p.Link}}}},
-	}}
-}
-
-func (p *Panel) options() map[string]any {
-	switch p.Kind {
-	case Lines:
-		return map[string]any{"tooltip": map[string]any{"mode": "multi", "sort": "desc"},
-			"legend": map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true}}
-	case Stat:
-		return map[string]any{"colorMode": "value", "graphMode": "none", "textMode": "auto",
-			"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "/.*/",
-				"values": false}}
-	}
-	return map[string]any{"showHeader": true, "cellHeight": "sm"}
-}
-
 func dataSource(name, label, plugin string) map[string]any {
 	return map[string]any{"name": name, "label": label, "type": "datasource", "query": plugin,
 		"refresh": 1, "hide": 0, "multi": false, "includeAll": false, "regex": "", "options": []any{}}
@@ -218,6 +183,9 @@ var words = strings.NewReplacer(
 	"{closed_days}", `toDate(closed_at) - 1 >= toDate($__fromTime, '`+Zone+`')
   AND toDate(closed_at) - 1 <= toDate($__toTime, '`+Zone+`')`,
 	"{at_day}", "toDateTime(day, '"+Zone+"') AS time",
+	"{unbilled_month}", `toStartOfMonth(day) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))
+  AND (state = 'open' OR account_id NOT IN (SELECT account_id FROM bills
+    WHERE toStartOfMonth(toDate(period_start)) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))))`,
 	"{account_page}", "/d/tollstream-account?${__url_time_range}&var-account=${__value.raw}",
 )
 

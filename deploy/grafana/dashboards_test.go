@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 var update = flag.Bool("update", false, "write dashboards/*.json")
@@ -51,6 +54,34 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// known are the units of Grafana that the pages use. It shows the name of one that it does not know
+// behind each number.
+var known = []string{"none", "short", "s", "cps", "recps", "percentunit", "dateTimeAsIso", yuan}
+
+// TestUnitsAndKinds: Grafana knows the units, and the preview draws the kinds of panels.
+func TestUnitsAndKinds(t *testing.T) {
+	drawn, err := os.ReadFile("preview/kinds.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, exported, _ := strings.Cut(string(drawn), "module.exports = { kinds: {")
+	kinds := strings.FieldsFunc(exported, func(r rune) bool { return !unicode.IsLetter(r) })
+	for _, d := range all(t) {
+		for _, row := range d.Rows {
+			for _, p := range row.Panels {
+				for _, unit := range append(slices.Collect(maps.Values(p.Units)), p.Unit) {
+					if !slices.Contains(known, unit) {
+						t.Errorf("%s: %s: unit %q", d.UID, p.Title, unit)
+					}
+				}
+				if !slices.Contains(kinds, p.Kind) {
+					t.Errorf("%s: %s: preview/kinds.js draws no %q", d.UID, p.Title, p.Kind)
+				}
+			}
+		}
+	}
+}
+
 // TestPanelsAreWhole: every panel says what it shows, in a unit, and asks something. What it asks
 // Prometheus is read by deploy/prometheus, what it asks ClickHouse is tried by TestDemo.
 func TestPanelsAreWhole(t *testing.T) {
@@ -64,7 +95,7 @@ func TestPanelsAreWhole(t *testing.T) {
 				}
 				titles[p.Title] = true
 				if p.Title == "" || !strings.HasSuffix(p.Description, ".") || p.Unit == "" ||
-					p.Width < 6 || p.Width > 24 || p.Height < 5 {
+					p.Width < 5 || p.Width > 24 || p.Height < 5 {
 					t.Errorf("%s: lacks a title, a description, a unit or a size", name)
 				}
 				if (p.SQL == "") == (len(p.PromQL) == 0) {

@@ -1,7 +1,6 @@
 package prometheus
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -115,38 +114,14 @@ func TestRulesNameWhatThereIs(t *testing.T) {
 
 // TestDashboardsNameWhatThereIs: what the panels ask Prometheus is PromQL over metrics that exist.
 func TestDashboardsNameWhatThereIs(t *testing.T) {
-	known := readMetrics(t)
-	files, err := filepath.Glob("../grafana/dashboards/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	asked := 0
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var page struct {
-			Panels []struct {
-				Title   string
-				Targets []struct{ Expr string }
-			}
-		}
-		if err := json.Unmarshal(text, &page); err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range page.Panels {
-			for _, q := range p.Targets {
-				if q.Expr == "" {
-					continue // it asks ClickHouse
-				}
-				asked++
-				checkNames(t, known, file+": "+p.Title,
-					strings.ReplaceAll(q.Expr, "$__rate_interval", "1m"))
-			}
+	known, asked := readMetrics(t), readPanels(t)
+	for _, p := range asked {
+		for _, q := range p.Targets {
+			checkNames(t, known, p.page+": "+p.Title,
+				strings.ReplaceAll(q.Expr, "$__rate_interval", rateInterval))
 		}
 	}
-	if asked == 0 {
+	if len(asked) == 0 {
 		t.Error("no panel asks Prometheus")
 	}
 }

@@ -30,6 +30,7 @@ var expectedAtEnd = map[string]string{
 // phase is a part of the scrapes: a trouble with the alerts that have to come, or none.
 // An alert is a name, or a name and a value that one of its labels has: TollstreamX=kafka.
 type phase struct {
+	name   string
 	from   time.Time
 	alerts []string
 }
@@ -110,7 +111,7 @@ func readScrapes(t *testing.T, folder string) (all series, phases []phase, last 
 		}
 		if last = time.UnixMilli(ms); kind == "phase" {
 			words := strings.Fields(string(text))
-			phases = append(phases, phase{last, words[1:]})
+			phases = append(phases, phase{words[0], last, words[1:]})
 			continue
 		}
 		all.scrape(t, kind, last, string(text))
