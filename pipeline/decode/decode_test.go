@@ -1,6 +1,7 @@
 package decode_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -189,9 +190,15 @@ func TestDetailsAreShort(t *testing.T) {
 func FuzzCall(f *testing.F) {
 	f.Add([]byte(goodCall))
 	f.Add([]byte(`{"call_id":"\u0000"}`))
+	f.Add([]byte(`{"call_id":"a","account_id":"1","sdk":{"name":"x","name":"y"}}`))
 	calls := decode.NewCalls(faceid(f))
+	reader := calls.Reader()
 	f.Fuzz(func(t *testing.T, value []byte) {
 		rec, refusal := calls.Decode(value, billing.Arrival{Appended: arrived})
+		second, again := reader.Decode(string(value), billing.Arrival{Appended: arrived})
+		if !reflect.DeepEqual(rec, second) || !reflect.DeepEqual(refusal, again) {
+			t.Errorf("%q: %+v %v, by a Reader %+v %v", value, rec, refusal, second, again)
+		}
 		if refusal == nil && (rec.CallID == "" || rec.AccountID == "") {
 			t.Errorf("accepted without an id: %q", value)
 		}
@@ -215,13 +222,26 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
+// BenchmarkCall is the cost of a record, in memory of its own and in a Reader's.
 func BenchmarkCall(b *testing.B) {
-	calls := decode.NewCalls(faceid(b))
-	b.ReportAllocs()
-	for b.Loop() {
-		_, refusal := calls.Decode([]byte(goodCall), billing.Arrival{Appended: arrived})
-		if refusal != nil {
-			b.Fatal(refusal)
-		}
+	calls, value := decode.NewCalls(faceid(b)), (`{"call_id":"0f8e6f3c-52b1-4c0e-9c39-` +
+		`5d2ab1c5a7d1","account_id":"1300000002","occurred_at":"2023-02-02T08:00:00.123+08:00",` +
+		`"channel":"app_sdk","compare_source":"self_photo","edition":"plus","result_code":"0",` +
+		`"need_charge":true,"sdk":{"platform":"android","version":"v4.5.4"}}`)
+	reader, at := calls.Reader(), billing.Arrival{Appended: arrived}
+	for name, read := range map[string]func() (billing.CallRecord, *billing.Refusal){
+		"alone": func() (billing.CallRecord, *billing.Refusal) {
+			return calls.Decode([]byte(value), at)
+		},
+		"reader": func() (billing.CallRecord, *billing.Refusal) { return reader.Decode(value, at) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, refusal := read(); refusal != nil {
+					b.Fatal(refusal)
+				}
+			}
+		})
 	}
 }

@@ -144,11 +144,11 @@ func (r *reader) count(name string, least, most int64) int64 {
 	case !ok:
 		r.fail(refuse(billing.FieldMissing, "%s is missing", name))
 		return 0
-	case v.Kind() != '0':
-		r.fail(refuse(billing.FieldType, "%s is a JSON %s, not an integer", name, v.Kind()))
+	case kind(v) != '0':
+		r.fail(refuse(billing.FieldType, "%s is a JSON %s, not an integer", name, kind(v)))
 		return 0
 	}
-	n, err := strconv.ParseInt(string(v), 10, 64)
+	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < least || n > most {
 		r.fail(refuse(billing.FieldValue, "%s is %.40s, not an integer from %d to %d",
 			name, v, least, most))
@@ -210,12 +210,12 @@ func (r *reader) list(name string, most int) []jsontext.Value {
 	case !ok:
 		r.fail(refuse(billing.FieldMissing, "%s is missing", name))
 		return nil
-	case v.Kind() != '[':
-		r.fail(refuse(billing.FieldType, "%s is a JSON %s, not a list", name, v.Kind()))
+	case v[0] != '[':
+		r.fail(refuse(billing.FieldType, "%s is a JSON %s, not a list", name, kind(v)))
 		return nil
 	}
 	var list []json.RawMessage
-	if err := json.Unmarshal(v, &list); err != nil || len(list) == 0 || len(list) > most {
+	if err := json.Unmarshal([]byte(v), &list); err != nil || len(list) == 0 || len(list) > most {
 		r.fail(refuse(billing.FieldValue, "%s has %d elements; 1 to %d are allowed",
 			name, len(list), most))
 		return nil

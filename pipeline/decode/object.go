@@ -17,12 +17,20 @@ func refuse(r billing.Reason, format string, args ...any) *billing.Refusal {
 	return &billing.Refusal{Reason: r, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Object is a JSON object whose fields are still raw. It aliases the bytes that it was parsed from.
+// Object is a JSON object whose fields are still raw. It shares the memory of the text that it was
+// parsed from, and so do its own texts.
 type Object struct{ fields []field }
 
-type field struct {
-	name  []byte
-	value jsontext.Value
+type field struct{ name, value string }
+
+// kind is what a raw value is.
+func kind(value string) jsontext.Kind {
+	switch c := value[0]; {
+	case c == '-', c >= '0' && c <= '9':
+		return '0'
+	default:
+		return jsontext.Kind(c)
+	}
 }
 
 // parser is a decoder that is used again for the next record: a fresh one per record costs more
@@ -48,16 +56,26 @@ func withDecoder(value []byte, use func(*jsontext.Decoder) error) error {
 
 // ParseObject reads exactly one JSON object: valid UTF-8, no field twice, nothing after it.
 func ParseObject(value []byte) (Object, *billing.Refusal) {
-	var o Object
+	o := Object{fields: make([]field, 0, fieldsUsual)}
+	if refusal := o.parse(string(value)); refusal != nil {
+		return Object{}, refusal
+	}
+	return o, nil
+}
+
+// parse is ParseObject into the memory of an object's fields.
+func (o *Object) parse(value string) (refusal *billing.Refusal) {
 	if len(value) > recordBytesMax {
-		return o, refuse(billing.RecordTooLarge, "%d bytes; at most %d", len(value), recordBytesMax)
+		return refuse(billing.RecordTooLarge, "%d bytes; at most %d", len(value), recordBytesMax)
 	}
 	if len(value) > 5 && value[0] == 0 {
 		id := uint32(value[1])<<24 | uint32(value[2])<<16 | uint32(value[3])<<8 | uint32(value[4])
-		return o, refuse(billing.ConfluentFramed, "schema registry framing, schema id %d", id)
+		return refuse(billing.ConfluentFramed, "schema registry framing, schema id %d", id)
 	}
-	var refusal *billing.Refusal
-	err := withDecoder(value, func(dec *jsontext.Decoder) error {
+	if o.scan(value) {
+		return nil
+	}
+	err := withDecoder([]byte(value), func(dec *jsontext.Decoder) error {
 		if kind := dec.PeekKind(); kind != '{' {
 			if err := whole(dec); err != nil {
 				return err
@@ -68,18 +86,15 @@ func ParseObject(value []byte) (Object, *billing.Refusal) {
 		if err := o.read(dec, value); err != nil {
 			return err
 		}
-		if rest := bytes.TrimLeft(value[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		if rest := strings.TrimLeft(value[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
 			refusal = refuse(billing.NotJSON, "text after the object at byte %d", dec.InputOffset())
 		}
 		return nil
 	})
 	if err != nil {
-		return Object{}, notJSON(err)
+		return notJSON(err)
 	}
-	if refusal != nil {
-		return Object{}, refusal
-	}
-	return o, nil
+	return refusal
 }
 
 func whole(dec *jsontext.Decoder) error {
@@ -90,11 +105,11 @@ func whole(dec *jsontext.Decoder) error {
 // fieldsUsual is how many fields a record usually has.
 const fieldsUsual = 12
 
-func (o *Object) read(dec *jsontext.Decoder, value []byte) error {
+func (o *Object) read(dec *jsontext.Decoder, value string) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	o.fields = make([]field, 0, fieldsUsual)
+	o.fields = o.fields[:0]
 	for dec.PeekKind() != '}' {
 		raw, err := dec.ReadValue()
 		if err != nil {
@@ -115,17 +130,18 @@ func (o *Object) read(dec *jsontext.Decoder, value []byte) error {
 }
 
 // own gives the value just read as a part of the record instead of the decoder's buffer.
-func own(dec *jsontext.Decoder, value []byte, v jsontext.Value) jsontext.Value {
+func own(dec *jsontext.Decoder, value string, v jsontext.Value) string {
 	end := dec.InputOffset()
-	return jsontext.Value(value[end-int64(len(v)) : end])
+	return value[end-int64(len(v)) : end]
 }
 
 // unquote gives the text of a JSON string that the decoder has checked.
-func unquote(v jsontext.Value) ([]byte, error) {
-	if bytes.IndexByte(v, '\\') < 0 {
+func unquote(v string) (string, error) {
+	if strings.IndexByte(v, '\\') < 0 {
 		return v[1 : len(v)-1], nil
 	}
-	return jsontext.AppendUnquote(nil, v)
+	text, err := jsontext.AppendUnquote(nil, v)
+	return string(text), err
 }
 
 func notJSON(err error) *billing.Refusal {
@@ -145,13 +161,13 @@ func oneLine(err error) string {
 }
 
 // raw finds a field; null counts as absent.
-func (o *Object) raw(name string) (jsontext.Value, bool) {
+func (o *Object) raw(name string) (string, bool) {
 	for i := range o.fields {
-		if f := &o.fields[i]; string(f.name) == name {
-			return f.value, f.value.Kind() != 'n'
+		if f := &o.fields[i]; f.name == name {
+			return f.value, f.value[0] != 'n'
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 // Text reads an optional string of 1 to most characters.
@@ -160,21 +176,21 @@ func (o *Object) Text(name string, most int) (string, bool, *billing.Refusal) {
 	if !ok {
 		return "", false, nil
 	}
-	if v.Kind() != '"' {
-		return "", false, refuse(billing.FieldType, "%s is a JSON %s, not a string", name, v.Kind())
+	if v[0] != '"' {
+		return "", false, refuse(billing.FieldType, "%s is a JSON %s, not a string", name, kind(v))
 	}
-	b, err := unquote(v)
+	s, err := unquote(v)
 	if err != nil {
 		return "", false, refuse(billing.FieldValue, "%s: %s", name, oneLine(err))
 	}
-	switch n := utf8.RuneCount(b); {
+	switch n := utf8.RuneCountInString(s); {
 	case n == 0:
 		return "", false, refuse(billing.FieldValue, "%s is empty", name)
 	case n > most:
 		return "", false, refuse(billing.FieldTooLong, "%s has %d characters; at most %d",
 			name, n, most)
 	}
-	return string(b), true, nil
+	return s, true, nil
 }
 
 // reader reads the fields of one object and keeps the first refusal, so that a decoder reads as a
@@ -182,6 +198,7 @@ func (o *Object) Text(name string, most int) (string, bool, *billing.Refusal) {
 type reader struct {
 	Object
 	refusal *billing.Refusal
+	nested  []field // memory for the fields of an object within
 }
 
 func (r *reader) fail(f *billing.Refusal) {
@@ -215,13 +232,13 @@ func (r *reader) flag(name string) string {
 	if !ok {
 		return ""
 	}
-	switch v.Kind() {
+	switch v[0] {
 	case 't':
 		return "true"
 	case 'f':
 		return "false"
 	}
-	r.fail(refuse(billing.FieldType, "%s is a JSON %s, not a boolean", name, v.Kind()))
+	r.fail(refuse(billing.FieldType, "%s is a JSON %s, not a boolean", name, kind(v)))
 	return ""
 }
 
