@@ -46,7 +46,7 @@ func (s *Store) WriteBatch(ctx context.Context, b *stored.Batch) error {
 
 func copyColumns(rows []stored.Call, dims []string) []column {
 	n := len(rows)
-	text := func(at func(r *stored.Call) string) []string {
+	text := func(at func(r *stored.Call) string) made[string] {
 		return values(n, func(i int) string { return at(&rows[i]) })
 	}
 	hash := stored.NewBillingHasher(dims)
@@ -77,7 +77,7 @@ func copyColumns(rows []stored.Call, dims []string) []column {
 
 func eventColumns(rows []stored.Event) []column {
 	n := len(rows)
-	text := func(at func(e *billing.AccountEvent) string) []string {
+	text := func(at func(e *billing.AccountEvent) string) made[string] {
 		return values(n, func(i int) string { return at(&rows[i].AccountEvent) })
 	}
 	return append([]column{
@@ -93,7 +93,7 @@ func eventColumns(rows []stored.Event) []column {
 
 func quarantineColumns(rows []stored.Quarantined) []column {
 	n := len(rows)
-	text := func(at func(r *stored.Quarantined) string) []string {
+	text := func(at func(r *stored.Quarantined) string) made[string] {
 		return values(n, func(i int) string { return at(&rows[i]) })
 	}
 	return append([]column{

@@ -9,51 +9,117 @@ import (
 	"strings"
 	"time"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/shopspring/decimal"
 
 	"tollstream/pipeline/billing"
 )
 
-// column is one column of an insert: a name and a slice with one value per row. Slices that the
-// driver takes: []string and [][]byte for strings, enums and LowCardinality; []time.Time for times
-// and dates (instants, days); []bool, []int32 and so on by the column's type; []decimal.Decimal
-// and, where the column is Nullable, []*decimal.Decimal; [][]string for Array; maps or ordered maps
-// for Map.
+// column is one column of an insert: a name and one value per row, as a slice or made one by one
+// (values, instants, days). Values that the driver takes: string and []byte for strings, enums and
+// LowCardinality; time.Time for times and dates; bool, int32 and so on by the column's type;
+// decimal.Decimal and, where the column is Nullable, *decimal.Decimal; []string for Array; maps or
+// ordered maps for Map.
 type column struct {
 	name   string
 	values any
 }
 
-// instants gives the values of a DateTime64 column.
-func instants(n int, at func(i int) billing.Instant) []time.Time {
-	out := make([]time.Time, n)
-	for i := range out {
-		out[i] = at(i).Time()
-	}
-	return out
+// made are values that are made when the driver takes them, some at a time: columns of many rows
+// are in memory as the driver's bytes alone.
+type made[T any] struct {
+	n  int
+	at func(i int) T
 }
 
-// days gives the values of a Date column.
-func days(n int, at func(i int) billing.Day) []time.Time {
-	out := make([]time.Time, n)
-	for i := range out {
-		out[i] = dayTime(at(i))
-	}
-	return out
+// rows is what made is for any type.
+type rows interface {
+	count() int
+	appendTo(to driver.BatchColumn, from, below int) error
+	checkScale(scale int32) error
 }
 
-// dayTime is a day as the driver wants a Date: midnight in UTC.
-func dayTime(d billing.Day) time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
+func (m made[T]) count() int { return m.n }
 
-// values gives the values of any other column.
-func values[T any](n int, at func(i int) T) []T {
+// madeTogether is how many values are made for one Append.
+const madeTogether = 512
+
+func (m made[T]) appendTo(to driver.BatchColumn, from, below int) error {
+	buffer := make([]T, 0, min(madeTogether, below-from))
+	for i := from; i < below; i++ {
+		if buffer = append(buffer, m.at(i)); len(buffer) == cap(buffer) || i+1 == below {
+			if err := to.Append(buffer); err != nil {
+				return err
+			}
+			buffer = buffer[:0]
+		}
+	}
+	return nil
+}
+
+func (m made[T]) checkScale(scale int32) error {
+	for i := range m.n {
+		if err := checkScale(any(m.at(i)), scale); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// given are values in a slice.
+type given struct{ reflect.Value }
+
+func (g given) count() int { return g.Len() }
+
+func (g given) appendTo(to driver.BatchColumn, from, below int) error {
+	return to.Append(g.Slice(from, below).Interface())
+}
+
+func (g given) checkScale(scale int32) error {
+	for i := range g.Len() {
+		if err := checkScale(g.Index(i).Interface(), scale); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowsOf gives the values of a column; nil where they are neither made nor a slice.
+func (c column) rows() rows {
+	if r, ok := c.values.(rows); ok {
+		return r
+	}
+	if v := reflect.ValueOf(c.values); v.Kind() == reflect.Slice {
+		return given{v}
+	}
+	return nil
+}
+
+// instants makes the values of a DateTime64 column.
+func instants(n int, at func(i int) billing.Instant) made[time.Time] {
+	return values(n, func(i int) time.Time { return at(i).Time() })
+}
+
+// days makes the values of a Date column.
+func days(n int, at func(i int) billing.Day) made[time.Time] {
+	return values(n, func(i int) time.Time { return dayTime(at(i)) })
+}
+
+// values makes the values of any other column.
+func values[T any](n int, at func(i int) T) made[T] { return made[T]{n, at} }
+
+// list gives a slice of n values.
+func list[T any](n int, at func(i int) T) []T {
 	out := make([]T, n)
 	for i := range out {
 		out[i] = at(i)
 	}
 	return out
 }
+
+// dayTime is a day as the driver wants a Date: midnight in UTC.
+func dayTime(d billing.Day) time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 
 // tableColumns is what the server says of a table: the type of each column by name.
 type tableColumns map[string]string
@@ -82,22 +148,22 @@ func (s *Store) insert(ctx context.Context, table string, columns []column) erro
 }
 
 func rowsOf(table string, columns []column) (int, error) {
-	rows := 0
+	n := 0
 	for i, c := range columns {
-		v := reflect.ValueOf(c.values)
-		if v.Kind() != reflect.Slice {
+		r := c.rows()
+		if r == nil {
 			return 0, fmt.Errorf("insert into %s: column %s is a %T, not a slice",
 				table, c.name, c.values)
 		}
 		if i == 0 {
-			rows = v.Len()
+			n = r.count()
 		}
-		if v.Len() != rows {
+		if r.count() != n {
 			return 0, fmt.Errorf("insert into %s: column %s has %d rows, %s has %d",
-				table, c.name, v.Len(), columns[0].name, rows)
+				table, c.name, r.count(), columns[0].name, n)
 		}
 	}
-	return rows, nil
+	return n, nil
 }
 
 // columnsOf asks for the types of a table once and keeps the answer.
@@ -144,7 +210,7 @@ func checkColumns(table string, types tableColumns, columns []column) error {
 		if !ok {
 			return fmt.Errorf("insert into %s: no column %s: run tollstream migrate", table, c.name)
 		}
-		if err := checkDecimals(kind, c.values); err != nil {
+		if err := checkDecimals(kind, c.rows()); err != nil {
 			return fmt.Errorf("insert into %s: column %s: %w", table, c.name, err)
 		}
 	}
@@ -157,7 +223,7 @@ func checkColumns(table string, types tableColumns, columns []column) error {
 
 var decimalScale = regexp.MustCompile(`Decimal\(\d+, (\d+)\)`)
 
-func checkDecimals(kind string, values any) error {
+func checkDecimals(kind string, values rows) error {
 	m := decimalScale.FindStringSubmatch(kind)
 	if m == nil {
 		return nil
@@ -166,28 +232,16 @@ func checkDecimals(kind string, values any) error {
 	if err != nil {
 		return err
 	}
-	check := func(d decimal.Decimal) error {
-		if -d.Exponent() > int32(scale) && !d.Truncate(int32(scale)).Equal(d) {
-			return fmt.Errorf("%s has more than %d decimal places", d, scale)
-		}
-		return nil
+	return values.checkScale(int32(scale))
+}
+
+func checkScale(value any, scale int32) error {
+	d, ok := value.(decimal.Decimal)
+	if p, nullable := value.(*decimal.Decimal); nullable && p != nil {
+		d, ok = *p, true
 	}
-	switch list := values.(type) {
-	case []decimal.Decimal:
-		for _, d := range list {
-			if err := check(d); err != nil {
-				return err
-			}
-		}
-	case []*decimal.Decimal:
-		for _, d := range list {
-			if d == nil {
-				continue
-			}
-			if err := check(*d); err != nil {
-				return err
-			}
-		}
+	if ok && -d.Exponent() > scale && !d.Truncate(scale).Equal(d) {
+		return fmt.Errorf("%s has more than %d decimal places", d, scale)
 	}
 	return nil
 }
@@ -196,12 +250,12 @@ func (s *Store) insertRange(
 	ctx context.Context, table string, types tableColumns, columns []column, from, to int,
 ) error {
 	names := make([]string, len(columns))
-	kinds := make([]driver.ColumnNameAndType, len(columns))
+	kinds := make([]clickhouse.ColumnNameAndType, len(columns))
 	for i, c := range columns {
 		names[i] = "`" + c.name + "`"
-		kinds[i] = driver.ColumnNameAndType{Name: c.name, Type: plainType(types[c.name])}
+		kinds[i] = clickhouse.ColumnNameAndType{Name: c.name, Type: plainType(types[c.name])}
 	}
-	ctx = driver.Context(ctx, driver.WithColumnNamesAndTypes(kinds))
+	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(kinds))
 	batch, err := s.conn.PrepareBatch(ctx,
 		"INSERT INTO "+table+" ("+strings.Join(names, ", ")+")")
 	if err != nil {
@@ -209,8 +263,7 @@ func (s *Store) insertRange(
 	}
 	defer batch.Close() //nolint:errcheck // Send has the error that counts
 	for i, c := range columns {
-		part := reflect.ValueOf(c.values).Slice(from, to).Interface()
-		if err := batch.Column(i).Append(part); err != nil {
+		if err := c.rows().appendTo(batch.Column(i), from, to); err != nil {
 			return fmt.Errorf("column %s: %w", c.name, err)
 		}
 	}

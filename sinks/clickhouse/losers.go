@@ -90,7 +90,7 @@ func (s *Store) readWinners(ctx context.Context, losers []*loser) error {
 		byPlace[l.Winner.Place()] = append(byPlace[l.Winner.Place()], l)
 		keys = append(keys, driver.GroupSet{Value: []any{l.account, l.occurred.UnixMicro(), l.CallID}})
 	}
-	callers := values(len(losers), func(i int) string { return losers[i].account })
+	callers := list(len(losers), func(i int) string { return losers[i].account })
 	slices.Sort(callers)
 	byTime := func(a, b *loser) int { return a.occurred.Compare(b.occurred) }
 	first, last := slices.MinFunc(losers, byTime), slices.MaxFunc(losers, byTime)

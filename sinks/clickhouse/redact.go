@@ -128,12 +128,12 @@ func (s *Store) RedactedOf(
 func (s *Store) withoutRedacted(
 	ctx context.Context, rows []stored.Quarantined,
 ) ([]stored.Quarantined, error) {
-	places := values(len(rows), func(i int) billing.Arrival { return rows[i].Arrival })
+	places := list(len(rows), func(i int) billing.Arrival { return rows[i].Arrival })
 	redacted, err := s.RedactedOf(ctx, places)
 	if err != nil || len(redacted) == 0 {
 		return rows, err
 	}
-	out := values(len(rows), func(i int) stored.Quarantined {
+	out := list(len(rows), func(i int) stored.Quarantined {
 		r := rows[i]
 		if why, ok := redacted[r.Arrival.Place()]; ok {
 			r.Key, r.Value, r.Headers, r.Refusal.Detail = nil, nil, nil, redactedDetail(why)

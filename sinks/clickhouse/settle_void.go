@@ -18,7 +18,7 @@ func (s *Store) TakenBefore(
 	ctx context.Context, main string, callIDs []string, before billing.Instant,
 ) ([]closing.Reversed, error) {
 	const doing = "read calls that are taken back"
-	hashes := values(len(callIDs), func(i int) uint64 { return stored.IDHash(callIDs[i]) })
+	hashes := list(len(callIDs), func(i int) uint64 { return stored.IDHash(callIDs[i]) })
 	rows, err := s.conn.Query(ctx, `SELECT call_id, toString(outcome), toString(tag), day, package_id
 		FROM taken_calls FINAL
 		WHERE id_hash IN (?) AND call_id IN (?) AND account_id = ? AND closed_at < ?
