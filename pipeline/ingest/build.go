@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -15,15 +16,24 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// builder decodes fetched records into rows. It keeps no state between batches, so that a record
-// gives the same rows whichever batch it comes in.
+// builder decodes fetched records into rows. Of a batch nothing but its memory is kept for the
+// next, so that a record gives the same rows whichever batch it comes in.
 type builder struct {
 	calls     *decode.Calls
 	events    *decode.Events
 	eventsLog string   // the topic of account events
 	dims      []string // names of the catalogue's dimensions
 	// logs names the log that each topic is; a topic that is not there is its first epoch.
-	logs map[string]string
+	logs    map[string]string
+	workers []worker
+	spare   stored.Batch // memory of a batch that is stored
+}
+
+// worker is what one goroutine decodes with.
+type worker struct {
+	calls *decode.Reader
+	hash  *stored.BillingHasher
+	rows  stored.Batch
 }
 
 // log is the name under which a topic's records are stored.
@@ -37,38 +47,47 @@ func newBuilder(cat *catalog.Catalog, eventsLog string) builder {
 	return b
 }
 
-// build makes the rows of fetched partitions, several records at a time.
+// build makes the rows of fetched partitions, several records at a time. The rows share the memory
+// of the records, and are used until the next build at most.
 func (b *builder) build(fetched []kafkalog.Fetched) *stored.Batch {
-	out := &stored.Batch{}
+	for len(b.workers) < runtime.GOMAXPROCS(0) {
+		b.workers = append(b.workers,
+			worker{calls: b.calls.Reader(), hash: stored.NewBillingHasher(b.dims)})
+	}
+	out := &b.spare
+	empty(out)
 	for i := range fetched {
 		b.addPartition(out, &fetched[i])
 	}
 	return out
 }
 
+// empty keeps the memory of the rows that are many.
+func empty(b *stored.Batch) {
+	*b = stored.Batch{Calls: b.Calls[:0], Deliveries: b.Deliveries[:0]}
+}
+
 func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
-	workers := min(runtime.GOMAXPROCS(0), 1+len(f.Records)/1000)
-	parts := make([]stored.Batch, workers)
+	n := min(len(b.workers), 1+len(f.Records)/1000)
 	var wg sync.WaitGroup
-	for w := range workers {
-		low, high := w*len(f.Records)/workers, (w+1)*len(f.Records)/workers
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			hash := stored.NewBillingHasher(b.dims)
-			for i := low; i < high; i++ {
-				b.addRecord(&parts[w], hash, f, &f.Records[i])
+	for i := range n {
+		w := &b.workers[i]
+		empty(&w.rows)
+		records := f.Records[i*len(f.Records)/n : (i+1)*len(f.Records)/n]
+		wg.Go(func() {
+			for j := range records {
+				b.addRecord(w, f, &records[j])
 			}
-		}()
+		})
 	}
 	wg.Wait()
-	for i := range parts {
-		p := &parts[i]
-		out.Calls = append(out.Calls, p.Calls...)
-		out.Events = append(out.Events, p.Events...)
-		out.Quarantined = append(out.Quarantined, p.Quarantined...)
-		out.Deliveries = append(out.Deliveries, p.Deliveries...)
-		out.Requeued = append(out.Requeued, p.Requeued...)
+	for i := range n {
+		rows := &b.workers[i].rows
+		out.Calls = append(out.Calls, rows.Calls...)
+		out.Events = append(out.Events, rows.Events...)
+		out.Quarantined = append(out.Quarantined, rows.Quarantined...)
+		out.Deliveries = append(out.Deliveries, rows.Deliveries...)
+		out.Requeued = append(out.Requeued, rows.Requeued...)
 	}
 	for _, hole := range f.Compacted {
 		for offset := hole.From; offset < hole.To; offset++ {
@@ -79,9 +98,8 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 	}
 }
 
-func (b *builder) addRecord(
-	out *stored.Batch, hash *stored.BillingHasher, f *kafkalog.Fetched, r *kafkalog.Record,
-) {
+func (b *builder) addRecord(w *worker, f *kafkalog.Fetched, r *kafkalog.Record) {
+	out := &w.rows
 	at := billing.Arrival{
 		Appended: billing.InstantOf(r.AppendTime), Topic: b.log(f.Topic),
 		Partition: int32(f.Partition), Offset: r.Offset,
@@ -95,7 +113,7 @@ func (b *builder) addRecord(
 	case f.Topic == b.eventsLog:
 		b.addEvent(out, r, &d)
 	default:
-		b.addCall(out, hash, r, &d)
+		w.addCall(r, &d)
 	}
 	out.Deliveries = append(out.Deliveries, d)
 	if d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined {
@@ -122,17 +140,17 @@ func requeued(r *kafkalog.Record) []stored.Requeued {
 	return nil
 }
 
-func (b *builder) addCall(
-	out *stored.Batch, hash *stored.BillingHasher, r *kafkalog.Record, d *stored.Delivery,
-) {
-	rec, refusal := b.calls.Decode(r.Value, d.Arrival)
+func (w *worker) addCall(r *kafkalog.Record, d *stored.Delivery) {
+	// The texts of the record are parts of its bytes, which stay as they are until they are released.
+	value := unsafe.String(unsafe.SliceData(r.Value), len(r.Value)) // #nosec G103
+	rec, refusal := w.calls.Decode(value, d.Arrival)
 	if refusal != nil {
 		d.Outcome, d.Reason = stored.DeliveredQuarantined, refusal.Reason
-		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
+		w.rows.Quarantined = append(w.rows.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	d.IDHash, d.BillingHash = stored.IDHash(rec.CallID), hash.Sum(&rec)
-	out.Calls = append(out.Calls,
+	d.IDHash, d.BillingHash = stored.IDHash(rec.CallID), w.hash.Sum(&rec)
+	w.rows.Calls = append(w.rows.Calls,
 		stored.Call{CallRecord: rec, Key: r.Key, Value: r.Value, Headers: headers(r)})
 }
 
