@@ -1,7 +1,9 @@
 package main
 
 import (
+	"debug/elf"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -70,6 +72,39 @@ func TestDockerfile(t *testing.T) {
 		{`CMD ["/tollstream", "ready"]`, `CMD ["/tollstream", "health"]`, "health"},
 		{`CMD ["run"]`, `CMD ["serve"]`, "serve"},
 	}, dockerfile)
+}
+
+// TestDockerProgram builds as the Dockerfile does: the program has to run where there is no dynamic
+// linker, and says why it cannot be a demo there.
+func TestDockerProgram(t *testing.T) {
+	var f faults
+	flags := f.match("deploy/docker/Dockerfile", `CGO_ENABLED=0 go build (.*) -o /tollstream`)
+	program := filepath.Join(t.TempDir(), "tollstream")
+	build := exec.Command("go", append(append([]string{"build"}, strings.Fields(flags)...), "-o",
+		program, ".")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	for _, p := range file.Progs {
+		if p.Type == elf.PT_INTERP {
+			t.Error("the image's program wants a dynamic linker, and the image has none")
+		}
+	}
+	out, err := exec.Command(program, "embedded", "--embedded.data_dir", t.TempDir(),
+		"--embedded.library", program, "--embedded.kafka_listen", "127.0.0.1:0",
+		"--embedded.clickhouse_listen", "127.0.0.1:0").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "built with the tag nochdb") {
+		t.Errorf("%v: %s", err, out)
+	}
+	for _, fault := range f {
+		t.Error(fault)
+	}
 }
 
 // TestDockerContext: .dockerignore lets in every folder that the program is built from.

@@ -2,11 +2,8 @@ package embedded
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"unsafe"
-
-	"github.com/ebitengine/purego"
 )
 
 // engine is the C interface of libchdb, bound by hand. Only the calls the server makes are here.
@@ -50,20 +47,9 @@ type engine struct {
 // The signal handlers are switched off before anything else: with libchdb's own SIGSEGV handler in
 // place a nil dereference that Go would recover from hangs the process for minutes.
 func loadEngine(path string) (*engine, error) {
-	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w: the file is not a chDB library for this machine; "+
-			"run: npm ci --prefix deploy/embedded", path, err)
-	}
 	e := &engine{}
-	for name, target := range e.symbols() {
-		address, err := purego.Dlsym(handle, name)
-		if err != nil {
-			return nil, fmt.Errorf("load %s: it has no %s: it is another version of chDB than "+
-				"deploy/embedded/package-lock.json pins; run: npm ci --prefix deploy/embedded",
-				path, name)
-		}
-		purego.RegisterFunc(target, address)
+	if err := bind(path, e.symbols()); err != nil {
+		return nil, err
 	}
 	e.setSignalHandlers(0)
 	return e, nil
