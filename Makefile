@@ -7,6 +7,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 
 PROGRAM  := build/tollstream
+BENCH    := build/tollbench
 ENGINE   := deploy/embedded/node_modules/.package-lock.json
 PREVIEW  := deploy/grafana/preview
 APACHE   := deploy/apachekafka
@@ -58,6 +59,9 @@ build: $(PROGRAM) ## Build the one binary into build/
 
 $(PROGRAM): go.mod go.sum $(GO_FILES)
 	CGO_ENABLED=0 go build -trimpath -o $(PROGRAM) ./cmd/tollstream
+
+$(BENCH): go.mod go.sum $(GO_FILES)
+	CGO_ENABLED=0 go build -trimpath -o $(BENCH) ./cmd/tollbench
 
 # npm writes this file last, so that an install cut short is done again.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
@@ -113,7 +117,11 @@ fuzz: ## Fuzz every decoder and parser for TIME=30s each
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(TIME),30s) -fuzzminimizetime 10x ./$$package; done
 
 .PHONY: bench
-bench: ## Benchmarks; compare ratios within one run, the machine is noisy
+bench: build $(BENCH) $(ENGINE) ## tollstream beside other ways from Kafka to ClickHouse: docs/benchmarks.md (ROUNDS=3 RECORDS=2000000)
+	$(BENCH) ingest --rounds $(or $(ROUNDS),3) $(if $(RECORDS),--records $(RECORDS))
+
+.PHONY: microbench
+microbench: ## The packages' own benchmarks; compare ratios within one run, the machine is noisy
 	go test -run '^$$' -bench . -benchmem ./pipeline/... ./sinks/...
 
 .PHONY: million

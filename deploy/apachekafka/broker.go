@@ -14,7 +14,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"tollstream/deploy/internal/child"
+	"tollstream/deploy/child"
 )
 
 const (

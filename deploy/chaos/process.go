@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"tollstream/deploy/internal/child"
+	"tollstream/deploy/child"
 )
 
 // process is a program that is started again whenever it ends, as systemd or Kubernetes would.

@@ -19,7 +19,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"tollstream/deploy/internal/child"
+	"tollstream/deploy/child"
 )
 
 // HiddenVerb is the argument that has the project's own binary act as the ClickHouse server.

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/segmentio/kafka-go"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/pipeline/decode"
+	"tollstream/pipeline/generate"
+	"tollstream/pipeline/kafkalog"
+)
+
+// loaded says what the topic holds.
+type loaded struct {
+	Records      int64   // of calls, copies included
+	Events       int64   // account events
+	Duplicates   int64   // records that repeat a call
+	BytesARecord float64 // of a record's value
+	right        answers
+}
+
+// sentTogether is how many records a producer sends at once: about a thousand for each partition.
+const sentTogether = 6000
+
+// load writes call records and the events of their accounts, the same for the same options, and
+// keeps the right answers.
+func load(
+	ctx context.Context, broker string, o *ingestOptions, cat *catalog.Catalog,
+) (*loaded, error) {
+	g, err := generate.New(generate.Options{
+		Seed: o.Seed, Catalog: cat, Accounts: o.Accounts, CallPartitions: int32(o.Partitions),
+		From: billing.DateOf(2023, 2, 1), To: billing.DateOf(2023, 2, 3),
+		CallsTopic: callsTopic, EventsTopic: eventsTopic,
+		Calls: int(float64(o.Records) / (1 + duplicates)),
+		Rates: generate.Rates{Duplicates: duplicates},
+	})
+	if err != nil {
+		return nil, err
+	}
+	producer, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: []string{broker},
+		Compression: kafka.Lz4})
+	if err != nil {
+		return nil, err
+	}
+	defer producer.Close() //nolint:errcheck // everything was acknowledged by Produce
+	l := &loader{cat: cat, calls: decode.NewCalls(cat), seen: map[string]bool{},
+		loaded: loaded{right: answers{}}}
+	var together []kafkalog.Outgoing
+	for r := range g.Records() {
+		r.Value = lengthened(&r)
+		if err := l.count(&r); err != nil {
+			return nil, err
+		}
+		together = append(together, kafkalog.Outgoing{Topic: r.Topic, Fixed: true,
+			Partition: int(r.Partition), Key: r.Key, Value: r.Value, Time: r.Arrived.Time()})
+		if len(together) == sentTogether {
+			if err := producer.Produce(ctx, together...); err != nil {
+				return nil, err
+			}
+			together = together[:0]
+		}
+	}
+	l.BytesARecord = float64(l.bytes) / float64(l.Records)
+	return &l.loaded, producer.Produce(ctx, together...)
+}
+
+// duplicates is the share of calls that are delivered again.
+const duplicates = 0.01
+
+// loader counts what is sent.
+type loader struct {
+	loaded
+	cat   *catalog.Catalog
+	calls *decode.Calls
+	seen  map[string]bool
+	bytes int64
+}
+
+func (l *loader) count(r *generate.Record) error {
+	if r.Topic == eventsTopic {
+		l.Events++
+		return nil
+	}
+	c, refusal := l.calls.Decode(r.Value, billing.Arrival{Appended: r.Arrived})
+	if refusal != nil {
+		return fmt.Errorf("a generated call is refused: %s: %s", refusal.Reason, refusal.Detail)
+	}
+	l.Records++
+	l.bytes += int64(len(r.Value))
+	if l.seen[c.CallID] {
+		l.Duplicates++
+		return nil
+	}
+	l.seen[c.CallID] = true
+	l.right.add(&c, l.cat)
+	return nil
+}
+
+// lengthened gives a call what its log has beside what is billed by: where it was made and how long
+// it took. No contender reads it.
+func lengthened(r *generate.Record) []byte {
+	if r.Topic != callsTopic {
+		return r.Value
+	}
+	return fmt.Appendf(r.Value[:len(r.Value)-1], `,"region":"ap-guangzhou","duration_ms":%d}`,
+		50+xxhash.Sum64(r.Value)%1950)
+}
