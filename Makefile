@@ -54,6 +54,13 @@ dashboards-preview: $(ENGINE) $(PREVIEW)/node_modules/.package-lock.json ## Pict
 		-args -panels=$(CURDIR)/build/preview/data -scrapes=$(CURDIR)/build/preview/data/scrapes
 	node $(PREVIEW)/draw.js build/preview
 
+.PHONY: chart-test
+chart-test: ## The Helm chart by Helm's own engine, and what it renders to against the program
+	cd deploy/helm && go vet ./...
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+		(cd deploy/helm && go test -count=1 ./... -args -rendered="$$folder") && \
+		go test -count=1 -run TestChart ./cmd/tollstream -args -chart="$$folder"
+
 .PHONY: build
 build: $(PROGRAM) ## Build the one binary into build/
 

@@ -311,7 +311,7 @@ func (s *system) group(
 		return nil, err
 	}
 	return kafkalog.NewGroup(kafkalog.GroupOptions{
-		Brokers: k.Brokers, GroupID: k.Group + "-" + role, Topics: topics,
+		Brokers: k.Brokers, GroupID: groupID(s.cfg, role), Topics: topics,
 		Dialer: kafkalog.Dialer(transport), SessionTimeout: k.SessionTimeout,
 		JoinFailed: func(err error) {
 			progress.Waits(err.Error())
@@ -319,6 +319,9 @@ func (s *system) group(
 		},
 	})
 }
+
+// groupID is the consumer group of a role.
+func groupID(cfg *Config, role string) string { return cfg.Kafka.Group + "-" + role }
 
 func (s *system) usage(ctx context.Context) error {
 	return usage.Run(ctx, usage.Options{
