@@ -206,7 +206,7 @@ func (c *composition) checkReader() {
 	user := c.match("deploy/compose/grafana-user.sh", `CREATE USER IF NOT EXISTS (\w+)`)
 	role := c.match("deploy/compose/grafana-user.sh", `DEFAULT ROLE (\w+) SETTINGS readonly = 2`)
 	if !strings.Contains(c.file("deploy/clickhouse/users.sql"),
-		"CREATE ROLE IF NOT EXISTS "+role+";") || role != "tollstream_read" ||
+		"CREATE ROLE IF NOT EXISTS "+role+";") || role != "tollstream_grafana" ||
 		c.value("grafana", "TOLLSTREAM_CLICKHOUSE_USER") != user ||
 		c.value("grafana", "TOLLSTREAM_CLICKHOUSE_PASSWORD") !=
 			c.value("clickhouse", "GRAFANA_CLICKHOUSE_PASSWORD") {

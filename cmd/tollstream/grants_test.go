@@ -69,6 +69,7 @@ func TestGrants(t *testing.T) {
 		t.Errorf("%d users were seen, want 4", n)
 	}
 	checkEveryTableIsGranted(t, string(text))
+	schema.checkPanelsAreGranted(t, string(text))
 	w.checkGrantsParse(t, string(text))
 	if granted(string(text), "INSERT ON closed_bills", "tollstream_ingest") ||
 		granted(string(text), "INSERT ON call_copies", "tollstream_settle") ||
@@ -272,7 +273,9 @@ func (s *testSchema) needs(statements []string) map[string]bool {
 	return needs
 }
 
-// granted looks for a right of a user; SELECT may be granted on the whole database.
+var columns = regexp.MustCompile(`\([^)]*\)`)
+
+// granted looks for a right of a user; SELECT may be granted on the whole database, or on columns.
 func granted(text, need, user string) bool {
 	_, table, _ := strings.Cut(need, " ON ")
 	for line := range strings.Lines(text) {
@@ -281,6 +284,7 @@ func granted(text, need, user string) bool {
 			continue
 		}
 		right = strings.ReplaceAll(strings.TrimPrefix(right, "GRANT "), "billing.", "")
+		right = columns.ReplaceAllString(right, "")
 		if right == need || right == strings.Replace(need, table, "*", 1) {
 			return true
 		}
@@ -300,7 +304,8 @@ const grantsHead = `-- ClickHouse roles for the users of tollstream. Made by
 --   tollstream_usage    run --roles=usage
 --   tollstream_settle   run --roles=settle
 --   tollstream_audit    audit, which looks whether rows of the quarantine stand
---   tollstream_read     bills, simulate, Grafana, finance: all but the quarantine
+--   tollstream_read     bills, simulate, finance: all but the quarantine
+--   tollstream_grafana  the same, and of the quarantine how many and since when
 
 `
 
@@ -308,7 +313,8 @@ const grantsHead = `-- ClickHouse roles for the users of tollstream. Made by
 func (s *testSchema) grants(seen map[string][]string) string {
 	var out strings.Builder
 	out.WriteString(grantsHead)
-	users := append(slices.Sorted(maps.Keys(seen)), "tollstream_owner", "tollstream_read")
+	users := append(slices.Sorted(maps.Keys(seen)), "tollstream_owner", "tollstream_read",
+		"tollstream_grafana")
 	for _, user := range users {
 		fmt.Fprintf(&out, "CREATE ROLE IF NOT EXISTS %s;\n", user)
 	}
@@ -339,5 +345,28 @@ func (s *testSchema) grants(seen map[string][]string) string {
 	for _, name := range slices.Sorted(maps.Keys(open)) {
 		fmt.Fprintf(&out, "GRANT SELECT ON billing.%s TO tollstream_read;\n", name)
 	}
+	out.WriteString("\n" + grafanaGrants)
 	return out.String()
+}
+
+// grafanaGrants leave out key, value, headers and detail: what a record says.
+const grafanaGrants = `GRANT tollstream_read TO tollstream_grafana;
+GRANT SELECT ON billing.quarantine_open TO tollstream_grafana;
+GRANT SELECT ON billing.reasons TO tollstream_grafana;
+GRANT SELECT(account_id, appended_at, hint, reason) ON billing.quarantine TO tollstream_grafana;
+GRANT SELECT(account_id, appended_at) ON billing.quarantined_records TO tollstream_grafana;
+GRANT SELECT(reason, resolved) ON billing.quarantined_records TO tollstream_grafana;
+`
+
+// checkPanelsAreGranted wants Grafana's user to be allowed what its panels ask.
+func (s *testSchema) checkPanelsAreGranted(t *testing.T, grants string) {
+	t.Helper()
+	eachPanel(t, func(page, title, sql string) {
+		for need := range s.needs([]string{sql}) {
+			if !granted(grants, need, "tollstream_read") &&
+				!granted(grants, need, "tollstream_grafana") {
+				t.Errorf("%s: %s: Grafana's user needs %s", page, title, need)
+			}
+		}
+	})
 }

@@ -10,7 +10,8 @@
 --   tollstream_usage    run --roles=usage
 --   tollstream_settle   run --roles=settle
 --   tollstream_audit    audit, which looks whether rows of the quarantine stand
---   tollstream_read     bills, simulate, Grafana, finance: all but the quarantine
+--   tollstream_read     bills, simulate, finance: all but the quarantine
+--   tollstream_grafana  the same, and of the quarantine how many and since when
 
 CREATE ROLE IF NOT EXISTS tollstream_audit;
 CREATE ROLE IF NOT EXISTS tollstream_ingest;
@@ -18,6 +19,7 @@ CREATE ROLE IF NOT EXISTS tollstream_settle;
 CREATE ROLE IF NOT EXISTS tollstream_usage;
 CREATE ROLE IF NOT EXISTS tollstream_owner;
 CREATE ROLE IF NOT EXISTS tollstream_read;
+CREATE ROLE IF NOT EXISTS tollstream_grafana;
 
 GRANT SELECT ON billing.* TO tollstream_audit;
 
@@ -96,3 +98,10 @@ GRANT SELECT ON billing.status_changes TO tollstream_read;
 GRANT SELECT ON billing.taken_calls TO tollstream_read;
 GRANT SELECT ON billing.usage_daily TO tollstream_read;
 GRANT SELECT ON billing.usage_sweeps TO tollstream_read;
+
+GRANT tollstream_read TO tollstream_grafana;
+GRANT SELECT ON billing.quarantine_open TO tollstream_grafana;
+GRANT SELECT ON billing.reasons TO tollstream_grafana;
+GRANT SELECT(account_id, appended_at, hint, reason) ON billing.quarantine TO tollstream_grafana;
+GRANT SELECT(account_id, appended_at) ON billing.quarantined_records TO tollstream_grafana;
+GRANT SELECT(reason, resolved) ON billing.quarantined_records TO tollstream_grafana;

@@ -5,4 +5,4 @@ set -eu
 hash=$(printf %s "$GRAFANA_CLICKHOUSE_PASSWORD" | sha256sum | cut -d' ' -f1)
 clickhouse-client --host 127.0.0.1 --user "$CLICKHOUSE_USER" --password "$CLICKHOUSE_PASSWORD" --query \
   "CREATE USER IF NOT EXISTS grafana IDENTIFIED WITH sha256_hash BY '$hash'
-     DEFAULT ROLE tollstream_read SETTINGS readonly = 2"
+     DEFAULT ROLE tollstream_grafana SETTINGS readonly = 2"
