@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Object is a JSON object.
@@ -80,8 +81,25 @@ func writeObject(b *bytes.Buffer, o Object) {
 
 // writeString leaves every character as it is, save those that JSON must escape.
 func writeString(b *bytes.Buffer, s string) {
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string into a buffer cannot fail
-	b.Truncate(b.Len() - 1)
+	if !plain(s) {
+		enc := json.NewEncoder(b)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(s) // a string into a buffer cannot fail
+		b.Truncate(b.Len() - 1)
+		return
+	}
+	b.WriteByte('"')
+	b.WriteString(s)
+	b.WriteByte('"')
+}
+
+// plain tells whether a text has nothing that encoding/json escapes or replaces.
+func plain(s string) bool {
+	for _, r := range s {
+		switch {
+		case r < ' ', r == '"', r == '\\', r == utf8.RuneError, r == '\u2028', r == '\u2029':
+			return false
+		}
+	}
+	return true
 }

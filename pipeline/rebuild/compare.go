@@ -8,6 +8,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
+	"tollstream/pipeline/stored"
 	"tollstream/pipeline/verify"
 )
 
@@ -39,7 +40,7 @@ const together = 1_000
 func (r *run) compareDone(ctx context.Context) error {
 	for i := range r.recorded[:r.done] {
 		s := &r.recorded[i]
-		err := r.Store.BillsOf(ctx, s.ClosedAt, together, func(bills []*billing.Bill) error {
+		err := r.Store.BillsOf(ctx, s.ClosedAt, together, func(bills []stored.BillText) error {
 			return r.compareBills(ctx, bills, r.absent)
 		})
 		if err != nil {
@@ -58,11 +59,11 @@ func (r *run) compareDone(ctx context.Context) error {
 // compareBills compares bills with billing.bills. Absent is asked what it means that one is not
 // there at all.
 func (r *run) compareBills(
-	ctx context.Context, bills []*billing.Bill, absent func(*said, made) error,
+	ctx context.Context, bills []stored.BillText, absent func(*said, made) error,
 ) error {
-	for _, b := range bills {
-		m := made{b.BillID, b.AccountID, b.Period.String(),
-			canonical.Bill(b, r.Catalog.Settings.Zone)}
+	for i := range bills {
+		b := &bills[i]
+		m := made{b.BillID, b.AccountID, b.Period, b.JSON}
 		if err := r.compare(ctx, r.bills, m, &r.result.Bills, absent); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func (p *publisher) Gaps(context.Context) ([]stored.Gap, error) { return p.run.g
 func (p *publisher) Epochs(context.Context) (stored.Epochs, error) { return p.run.epochs, nil }
 
 // PublishBills compares.
-func (p *publisher) PublishBills(ctx context.Context, bills []*billing.Bill) error {
+func (p *publisher) PublishBills(ctx context.Context, bills []stored.BillText) error {
 	return p.run.compareBills(ctx, bills, p.absent)
 }
 

@@ -18,7 +18,7 @@ import (
 
 // chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once.
 const (
-	chunkAccountsMax = 2_000
+	chunkAccountsMax = 5_000
 	chunkCallsMax    = 200_000
 )
 
@@ -140,10 +140,10 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 func (c *closer) publish(ctx context.Context) error {
 	const together = 1_000
 	c.made.Billed, c.made.Statuses = nil, nil
-	err := c.loop.Store.BillsOf(ctx, c.moment.At, together, func(bills []*billing.Bill) error {
-		for _, b := range bills {
+	err := c.loop.Store.BillsOf(ctx, c.moment.At, together, func(bills []stored.BillText) error {
+		for i := range bills {
 			c.made.Billed = append(c.made.Billed,
-				observe.Amount{Currency: b.Currency, Value: b.Total.InexactFloat64()})
+				observe.Amount{Currency: bills[i].Currency, Value: bills[i].Total.InexactFloat64()})
 		}
 		return c.loop.Publisher.PublishBills(ctx, bills)
 	})

@@ -54,7 +54,7 @@ type Publisher interface {
 	// Gaps gives the gaps that were accepted so far, and Epochs which log each topic is (B21).
 	Gaps(ctx context.Context) ([]stored.Gap, error)
 	Epochs(ctx context.Context) (stored.Epochs, error)
-	PublishBills(ctx context.Context, bills []*billing.Bill) error
+	PublishBills(ctx context.Context, bills []stored.BillText) error
 	PublishStatus(ctx context.Context, list []billing.StatusChange) error
 }
 

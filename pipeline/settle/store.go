@@ -76,7 +76,7 @@ type Store interface {
 	// BillsOf and StatusOf give what a closing wrote, some together, in the order of the accounts;
 	// of an account first corrections, then what is final, then what is provisional.
 	BillsOf(ctx context.Context, at billing.Instant, together int,
-		each func([]*billing.Bill) error) error
+		each func([]stored.BillText) error) error
 	StatusOf(ctx context.Context, at billing.Instant, together int,
 		each func([]billing.StatusChange) error) error
 	// FinishClosing records the copies that lost to calls taken earlier, and counts the books.

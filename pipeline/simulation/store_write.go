@@ -180,16 +180,19 @@ func (t *tables) requalify(version uint64, r *settle.Requalified) {
 
 // BillsOf implements settle.Store.
 func (s *Store) BillsOf(
-	ctx context.Context, at billing.Instant, together int, each func([]*billing.Bill) error,
+	ctx context.Context, at billing.Instant, together int, each func([]stored.BillText) error,
 ) error {
-	var bills []*billing.Bill
+	var bills []stored.BillText
 	err := s.hand.read(ctx, "bills of a closing", func() {
 		for _, row := range s.bills { // sorted below
 			if row.closedAt == at {
-				bills = append(bills, row.bill)
+				b := row.bill
+				bills = append(bills, stored.BillText{BillID: b.BillID, AccountID: b.AccountID,
+					Period: b.Period.String(), Currency: b.Currency, Total: b.Total,
+					JSON: canonical.Bill(b, zone)})
 			}
 		}
-		slices.SortFunc(bills, func(a, b *billing.Bill) int {
+		slices.SortFunc(bills, func(a, b stored.BillText) int {
 			return cmp.Compare(a.AccountID, b.AccountID)
 		})
 	})

@@ -14,7 +14,6 @@ import (
 
 	"tollstream/pipeline/batch"
 	"tollstream/pipeline/billing"
-	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/ingest"
@@ -324,14 +323,14 @@ func (p *pair) Requalify(
 }
 
 func (p *pair) BillsOf(
-	ctx context.Context, at billing.Instant, together int, each func([]*billing.Bill) error,
+	ctx context.Context, at billing.Instant, together int, each func([]stored.BillText) error,
 ) error {
-	var bills []*billing.Bill
+	var bills []stored.BillText
 	_, err := both(p, "BillsOf", func(s loopStore) (texts []string, err error) {
 		bills = nil
-		err = s.BillsOf(ctx, at, together, func(some []*billing.Bill) error {
+		err = s.BillsOf(ctx, at, together, func(some []stored.BillText) error {
 			for _, b := range some {
-				bills, texts = append(bills, b), append(texts, string(canonical.Bill(b, shanghai)))
+				bills, texts = append(bills, b), append(texts, string(b.JSON))
 			}
 			return nil
 		})

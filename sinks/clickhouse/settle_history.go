@@ -204,25 +204,24 @@ func (s *Store) Unenriched(
 
 // BillsOf implements settle.Store.
 func (s *Store) BillsOf(
-	ctx context.Context, at billing.Instant, together int, each func([]*billing.Bill) error,
+	ctx context.Context, at billing.Instant, together int, each func([]stored.BillText) error,
 ) error {
 	const doing = "read the bills of a closing"
-	rows, err := s.conn.Query(ctx, `SELECT json FROM closed_bills FINAL WHERE closed_at = ?
-		ORDER BY account_id`, at.Time())
+	rows, err := s.conn.Query(ctx, `SELECT bill_id, account_id, period, currency, total, json
+		FROM closed_bills FINAL WHERE closed_at = ? ORDER BY account_id`, at.Time())
 	if err != nil {
 		return s.options.explain(doing, err)
 	}
 	defer rows.Close() //nolint:errcheck // only read
-	var bills []*billing.Bill
+	var bills []stored.BillText
 	for rows.Next() {
+		var b stored.BillText
 		var text string
-		if err := rows.Scan(&text); err != nil {
+		err := rows.Scan(&b.BillID, &b.AccountID, &b.Period, &b.Currency, &b.Total, &text)
+		if err != nil {
 			return s.options.explain(doing, err)
 		}
-		b, err := DecodeBill([]byte(text))
-		if err != nil {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
+		b.JSON = []byte(text)
 		if bills = append(bills, b); len(bills) == together {
 			if err := each(bills); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
@@ -55,18 +56,24 @@ func duplicateColumns(list []settle.Duplicate) []column {
 }
 
 // WriteChunk implements settle.Store. The accounts' states come last: they say that everything
-// else of these accounts is stored.
+// else of these accounts is stored. What comes before them may come in any order.
 func (s *Store) WriteChunk(ctx context.Context, c *settle.Chunk) error {
+	group, together := errgroup.WithContext(ctx)
+	group.SetLimit(chunkWritersMax)
 	for _, write := range []func(context.Context, *settle.Chunk) error{
 		s.writeTaken, s.writeVoided, s.writeClosedUsage, s.writeBills, s.writeLines, s.writeEntries,
-		s.writeStatus, s.writeRequalified, s.writeStates,
+		s.writeStatus, s.writeRequalified,
 	} {
-		if err := write(ctx, c); err != nil {
-			return err
-		}
+		group.Go(func() error { return write(together, c) })
 	}
-	return nil
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return s.writeStates(ctx, c)
 }
+
+// chunkWritersMax is how many tables of a chunk are written at a time.
+const chunkWritersMax = 4
 
 func (s *Store) writeTaken(ctx context.Context, c *settle.Chunk) error {
 	n := len(c.Taken)

@@ -80,11 +80,11 @@ func (p *Publisher) quarantined(q *stored.Quarantined) kafkalog.Outgoing {
 }
 
 // PublishBills writes bills, keyed by account.
-func (p *Publisher) PublishBills(ctx context.Context, bills []*billing.Bill) error {
+func (p *Publisher) PublishBills(ctx context.Context, bills []stored.BillText) error {
 	out := make([]kafkalog.Outgoing, len(bills))
-	for i, b := range bills {
+	for i := range bills {
 		out[i] = kafkalog.Outgoing{
-			Topic: p.topics.Bills, Key: []byte(b.AccountID), Value: canonical.Bill(b, p.zone),
+			Topic: p.topics.Bills, Key: []byte(bills[i].AccountID), Value: bills[i].JSON,
 		}
 	}
 	return p.send(ctx, p.topics.Bills, out)
