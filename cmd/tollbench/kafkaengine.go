@@ -23,9 +23,14 @@ ENGINE = Kafka SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s',
 
 const queueView = `CREATE MATERIALIZED VIEW queue_view TO call_copies AS
 SELECT call_id, account_id, occurred_at,
-	mapFilter((k, v) -> v != '', map('channel', channel, 'action', action,
-		'compare_source', compare_source, 'intention', ifNull(toString(intention), ''),
-		'edition', edition)) AS dims,
+	CAST((
+		arrayConcat(if(channel = '', [], ['channel']), if(action = '', [], ['action']),
+			if(compare_source = '', [], ['compare_source']),
+			if(intention IS NULL, [], ['intention']), if(edition = '', [], ['edition'])),
+		arrayConcat(if(channel = '', [], [channel]), if(action = '', [], [action]),
+			if(compare_source = '', [], [compare_source]),
+			if(intention IS NULL, [], [toString(assumeNotNull(intention))]),
+			if(edition = '', [], [edition]))), 'Map(String, String)') AS dims,
 	result_code, ifNull(toString(need_charge), '') AS need_charge,
 	sdk.platform AS sdk_platform, sdk.name AS sdk_name, sdk.version AS sdk_version,
 	_topic AS topic, _partition AS partition, _offset AS offset, _timestamp_ms AS appended_at
@@ -39,5 +44,22 @@ func (kafkaEngine) start(ctx context.Context, t *target) (reading, error) {
 	if err := t.conn.Exec(ctx, queueView); err != nil {
 		return nil, fmt.Errorf("the Kafka engine's view: %w", err)
 	}
-	return watchGroup(ctx, t, nil)
+	g, err := watchGroup(ctx, t, nil)
+	return engineReading{g, t}, err
+}
+
+// engineReading is watched as a group, save for the beginning: its consumers may join one after the
+// other, and the group is then stable for a moment only before the second one unsettles it.
+type engineReading struct {
+	*groupReading
+	target *target
+}
+
+// began waits until one of the consumers has had partitions.
+func (e engineReading) began(ctx context.Context) error {
+	return e.until(ctx, "join", func() (joined bool, err error) {
+		err = e.target.conn.QueryRow(ctx, "SELECT count() > 0 FROM system.kafka_consumers "+
+			"WHERE num_rebalance_assignments > 0").Scan(&joined)
+		return joined, err
+	})
 }
