@@ -49,6 +49,7 @@ func TestTroubleShows(t *testing.T) {
 	w.malformed()
 	w.clickHouseAway()
 	w.brokerAway()
+	w.partitionFrozen()
 	w.partitionWithheld()
 }
 
@@ -69,8 +70,9 @@ func (w *troubled) begin() {
 	}
 	defer log.Close()
 	var topics []kafkalog.TopicSpec
-	for _, name := range []string{"trouble.events", "trouble.calls", "withheld.calls"} {
-		topics = append(topics, kafkalog.TopicSpec{Name: name, Partitions: 1,
+	for name, partitions := range map[string]int{"trouble.events": 1, "trouble.calls": 2,
+		"withheld.calls": 1} {
+		topics = append(topics, kafkalog.TopicSpec{Name: name, Partitions: partitions,
 			TimestampType: kafkalog.LogAppendTime, Retention: kafkalog.RetentionForever})
 	}
 	if err := log.EnsureTopics(w.t.Context(), topics); err != nil {
@@ -209,6 +211,23 @@ func (w *troubled) brokerAway() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.well()
+}
+
+// partitionFrozen has the broker answer no more who reads one of two partitions.
+func (w *troubled) partitionFrozen() {
+	w.phase("partition-frozen TollstreamStandsStill=ingest")
+	thaw, err := w.servers.broker.Freeze(w.t.Context(), "trouble.calls", 1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.feed.send(w.feed.at(0, 2), batch.CallRecord, 1, callText("frozen", "acme", w.feed.at(0, 2)))
+	w.waits("a process says which partition stands still", w.stores, false, "trouble.calls/1",
+		`tollstream_lag_records{partition="1",topic="trouble.calls"} 1`)
+	w.hold(time.Minute)
+	thaw()
+	w.waits("what was frozen is stored", w.stores, true, "",
+		`tollstream_lag_records{partition="1",topic="trouble.calls"} 0`)
 	w.well()
 }
 

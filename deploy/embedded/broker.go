@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -190,6 +192,42 @@ func (b *Broker) createTopics(options BrokerOptions) error {
 
 // Addr is the host:port on which the broker listens.
 func (b *Broker) Addr() string { return b.address }
+
+// Freeze leaves who reads a partition without an answer, as a broker does whose disk hangs. It
+// returns once somebody waits for one, and thaw ends it: who waits comes back after a timeout of
+// its own.
+func (b *Broker) Freeze(ctx context.Context, topic string, partition int) (thaw func(), err error) {
+	var over atomic.Bool
+	waits := make(chan struct{})
+	var first sync.Once
+	b.cluster.ControlKey(kmsg.Fetch.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if over.Load() {
+			b.cluster.DropControl()
+			return nil, nil, false
+		}
+		if !asksFor(r.(*kmsg.FetchRequest), topic, int32(partition)) {
+			return nil, nil, false
+		}
+		b.cluster.KeepControl()
+		first.Do(func() { close(waits) })
+		return nil, nil, true
+	})
+	thaw = func() { over.Store(true) }
+	select {
+	case <-waits:
+		return thaw, nil
+	case <-ctx.Done():
+		thaw()
+		return nil, fmt.Errorf("freeze %s/%d: nobody reads it: %w", topic, partition, ctx.Err())
+	}
+}
+
+func asksFor(r *kmsg.FetchRequest, topic string, partition int32) bool {
+	return slices.ContainsFunc(r.Topics, func(t kmsg.FetchRequestTopic) bool {
+		return t.Topic == topic && slices.ContainsFunc(t.Partitions,
+			func(p kmsg.FetchRequestTopicPartition) bool { return p.Partition == partition })
+	})
+}
 
 // Close saves the state and frees the port and the folder. It may be called more than once.
 func (b *Broker) Close() error {

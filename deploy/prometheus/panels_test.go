@@ -46,7 +46,7 @@ func TestPanels(t *testing.T) {
 	}
 	all, phases, last := readScrapes(t, *scrapesFolder)
 	e := newEvaluator(t, nil, all)
-	looks := []moment{{Name: "end", To: last.UnixMilli()}}
+	looks := []moment{{Name: "end", To: last.Add(2 * every).UnixMilli()}}
 	for _, p := range phases {
 		if len(p.alerts) > 0 {
 			looks = append(looks, moment{Name: p.name, To: p.from.Add(soon).UnixMilli()})
