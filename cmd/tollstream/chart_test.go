@@ -43,7 +43,7 @@ type podSpec struct {
 	TerminationGracePeriodSeconds int `yaml:"terminationGracePeriodSeconds"`
 	Containers                    []struct {
 		Args  []string
-		Env   []any
+		Env   []struct{ Name, Value string }
 		Ports []struct {
 			ContainerPort int `yaml:"containerPort"`
 		}
@@ -122,13 +122,17 @@ func checkWorkload(t *testing.T, o manifest, objects []manifest) *Config {
 		args[i] = strings.ReplaceAll(args[i], "/etc/tollstream", root)
 	}
 	c, rest, err := newRootCommand().Find(args)
-	if err != nil || len(container.Env) > 0 {
+	if err != nil {
 		t.Fatalf("%s: %q: %v", o.Metadata.Name, args, err)
 	}
 	if err := c.ParseFlags(rest); err != nil || len(c.Flags().Args()) > 0 {
 		t.Fatalf("%s: %q: %v", o.Metadata.Name, args, err)
 	}
-	cfg, err := readConfig(c.Flags(), nil)
+	var environ []string
+	for _, e := range container.Env {
+		environ = append(environ, e.Name+"="+e.Value)
+	}
+	cfg, err := readConfig(c.Flags(), environ)
 	if err == nil {
 		err = cfg.Validate()
 	}

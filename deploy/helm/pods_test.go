@@ -12,6 +12,7 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	policies "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/pod-security-admission/api"
@@ -60,6 +61,9 @@ func TestPodsAreRestricted(t *testing.T) {
 				c.Resources.Requests.Cpu().IsZero() || len(s.Containers) != 1 {
 				t.Errorf("%s: a token, links, a root that can be written, or no resources", w.meta.Name)
 			}
+			if !w.hook && goLimit(t, c) > c.Resources.Limits.Memory().Value()/10*9 {
+				t.Errorf("%s: Go may fill the memory to the limit", w.meta.Name)
+			}
 			if user := r.user(t); *s.SecurityContext.RunAsUser != user ||
 				*s.SecurityContext.FSGroup != user {
 				t.Errorf("%s does not run as %d", w.meta.Name, user)
@@ -71,6 +75,22 @@ func TestPodsAreRestricted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// goLimit is what Go tries to stay below, in bytes.
+func goLimit(t *testing.T, c core.Container) int64 {
+	t.Helper()
+	for _, e := range c.Env {
+		if e.Name == "GOMEMLIMIT" {
+			q, err := resource.ParseQuantity(strings.TrimSuffix(e.Value, "B"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return q.Value()
+		}
+	}
+	t.Errorf("%s has no limit for Go", c.Name)
+	return 0
 }
 
 func (r *release) user(t *testing.T) int64 {

@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -176,7 +177,8 @@ func checkNames(t *testing.T, known map[string][]string, where, text string) {
 var runbookParts = []string{"## What it means", "## What customers feel", "## How to look",
 	"## What to do", "## When it clears"}
 
-// TestRunbooks: each alert has a page, each page an alert, and all pages have the same parts.
+// TestRunbooks: each alert has a page and a row in the operator's manual, each page an alert, and
+// all pages have the same parts.
 func TestRunbooks(t *testing.T) {
 	const folder = "../../docs/runbooks/"
 	pages, err := filepath.Glob(folder + "*.md")
@@ -207,5 +209,15 @@ func TestRunbooks(t *testing.T) {
 	}
 	for _, page := range pages {
 		t.Errorf("%s is about no alert", page)
+	}
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range readRules(t) {
+		row := fmt.Sprintf("| [%s](runbooks/%s.md) | %s |", r.Alert, r.Alert, r.Labels["severity"])
+		if !strings.Contains(string(manual), row) {
+			t.Errorf("docs/operations.md has no row %s", row)
+		}
 	}
 }

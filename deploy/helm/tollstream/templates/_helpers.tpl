@@ -111,7 +111,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* A pod of one process. The argument has root, component, args and resources. The migration runs
+{{/* A pod of one process. The argument has root, component, args, resources and a
+limit for Go. The migration runs
 before there are other objects of the release, so it has copies of its own, by the suffix -hook. */}}
 {{- define "tollstream.pod" -}}
 {{- $ := .root -}}
@@ -171,6 +172,10 @@ spec:
         {{- if $sasl }}
         - --kafka.sasl.password_file=/etc/tollstream/kafka/password
         {{- end }}
+      {{- with .goMemoryLimit }}
+      env:
+        - {name: GOMEMLIMIT, value: {{ . }}}
+      {{- end }}
       {{- if not $hook }}
       ports:
         - {name: http, containerPort: {{ include "tollstream.port" $ }}, protocol: TCP}
