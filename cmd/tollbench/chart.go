@@ -40,6 +40,9 @@ func (r *report) chart(path string) error {
 			server = append(server, x.ClickHouseCPU.Median)
 		}
 	}
+	if len(names) == 0 {
+		return errors.New("no chart: no contender counts")
+	}
 	above, err := barPlot("records per second", names, rates)
 	if err != nil {
 		return err

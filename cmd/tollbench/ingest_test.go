@@ -75,6 +75,20 @@ func TestIngest(t *testing.T) {
 	}
 }
 
+// TestNothingCounts: a report in which nobody counts says so, and still is one.
+func TestNothingCounts(t *testing.T) {
+	r := newReport(&ingestOptions{}, []contender{usual{}})
+	r.Topic, r.Results[0].Rounds = &loaded{}, []run{{Fault: "ended"}}
+	r.finish()
+	err := r.save(t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "no contender counts") {
+		t.Errorf("save: %v", err)
+	}
+	if text := r.text(); !strings.Contains(text, "usual Go does not count: ended") {
+		t.Errorf("the table:\n%s", text)
+	}
+}
+
 // mistaken inserts the right rows and then makes a mistake.
 type mistaken struct{ called, mistake string }
 
