@@ -95,7 +95,7 @@ func fetchAll(ctx context.Context, log *kafkalog.Client, partitions int) error {
 		at = at[:0]
 		for i := range fetched {
 			f := &fetched[i]
-			if f.Next < f.HighWatermark {
+			if f.Next < f.HighWatermark || f.HighWatermark < 0 {
 				at = append(at, kafkalog.Position{Topic: f.Topic, Partition: f.Partition, Offset: f.Next})
 			}
 			f.Release()

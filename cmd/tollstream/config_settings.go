@@ -75,8 +75,9 @@ func kafkaSettings(k *KafkaConfig) []setting {
 			def: "billing.service-status", doc: "Arrears, suspension and resumption."},
 		{key: "kafka.topics.quarantine", to: &k.Topics.Quarantine, def: "billing.quarantine",
 			doc: "Records that could not be used, with their bytes and the reason."},
-		{key: "kafka.fetch.max_bytes", to: &k.Fetch.MaxBytes, def: "32MiB",
-			least: "64KiB", most: "1GiB", doc: "Most that one broker answers to one read."},
+		{key: "kafka.fetch.max_bytes", to: &k.Fetch.MaxBytes, def: "2MiB",
+			least: "64KiB", most: "1GiB", doc: "Most that one broker answers to one read. Three reads " +
+				"are in memory at a time, decompressed."},
 		{key: "kafka.fetch.max_wait", to: &k.Fetch.MaxWait, def: "500ms", least: "1ms", most: "30s",
 			doc: "How long a broker holds a read that has less than min_bytes."},
 		{key: "kafka.fetch.min_bytes", to: &k.Fetch.MinBytes, def: "1B", least: "1B", most: "64MiB",

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,17 +55,20 @@ func (b *builder) build(fetched []kafkalog.Fetched) *stored.Batch {
 		b.workers = append(b.workers,
 			worker{calls: b.calls.Reader(), hash: stored.NewBillingHasher(b.dims)})
 	}
+	records, holes := 0, 0
+	for i := range fetched {
+		records += len(fetched[i].Records)
+		for _, hole := range fetched[i].Compacted {
+			holes += int(hole.Len())
+		}
+	}
 	out := &b.spare
-	empty(out)
+	*out = stored.Batch{Calls: slices.Grow(out.Calls[:0], records),
+		Deliveries: slices.Grow(out.Deliveries[:0], records+holes)}
 	for i := range fetched {
 		b.addPartition(out, &fetched[i])
 	}
 	return out
-}
-
-// empty keeps the memory of the rows that are many.
-func empty(b *stored.Batch) {
-	*b = stored.Batch{Calls: b.Calls[:0], Deliveries: b.Deliveries[:0]}
 }
 
 func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
@@ -72,21 +76,22 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 	var wg sync.WaitGroup
 	for i := range n {
 		w := &b.workers[i]
-		empty(&w.rows)
-		records := f.Records[i*len(f.Records)/n : (i+1)*len(f.Records)/n]
+		from, below := i*len(f.Records)/n, (i+1)*len(f.Records)/n
+		w.rows = stored.Batch{Calls: behind(out.Calls, from, below),
+			Deliveries: behind(out.Deliveries, from, below)}
 		wg.Go(func() {
-			for j := range records {
-				b.addRecord(w, f, &records[j])
+			for j := from; j < below; j++ {
+				b.addRecord(w, f, &f.Records[j])
 			}
 		})
 	}
 	wg.Wait()
 	for i := range n {
 		rows := &b.workers[i].rows
-		out.Calls = append(out.Calls, rows.Calls...)
+		out.Calls = join(out.Calls, rows.Calls)
 		out.Events = append(out.Events, rows.Events...)
 		out.Quarantined = append(out.Quarantined, rows.Quarantined...)
-		out.Deliveries = append(out.Deliveries, rows.Deliveries...)
+		out.Deliveries = join(out.Deliveries, rows.Deliveries)
 		out.Requeued = append(out.Requeued, rows.Requeued...)
 	}
 	for _, hole := range f.Compacted {
@@ -96,6 +101,21 @@ func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
 				stored.Delivery{Arrival: at, Outcome: stored.DeliveredCompacted})
 		}
 	}
+}
+
+// behind is room in the memory of a list, for what comes from so many behind its end on.
+func behind[T any](list []T, from, below int) []T {
+	end := len(list)
+	return list[end+from : end+from : end+below]
+}
+
+// join appends rows that stand in the list's own memory, most often just behind it already.
+func join[T any](list, rows []T) []T {
+	n := len(list)
+	if len(rows) > 0 && &list[:n+1][n] == &rows[0] {
+		return list[:n+len(rows)]
+	}
+	return append(list, rows...)
 }
 
 func (b *builder) addRecord(w *worker, f *kafkalog.Fetched, r *kafkalog.Record) {

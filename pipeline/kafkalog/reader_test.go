@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,44 @@ import (
 )
 
 func fmtOffset(n int64) string { return strconv.FormatInt(n, 10) }
+
+// TestFetchOfFullAnswers: a broker may leave out the partitions for which an answer has no room.
+// They come with nothing, and no error, until their turn.
+func TestFetchOfFullAnswers(t *testing.T) {
+	cluster := newCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "calls"))
+	p := newProducer(t, cluster, kgo.ProducerBatchCompression(kgo.NoCompression()))
+	const perPartition = 20
+	for i := range 4 * perPartition {
+		err := p.ProduceSync(t.Context(), &kgo.Record{Topic: "calls", Partition: int32(i % 4),
+			Value: bytes.Repeat([]byte{byte(i)}, 10_000)}).FirstErr()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newClient(t, cluster, func(o *Options) { o.MaxBytes = 50_000 })
+	next, left := make([]int64, 4), 0
+	for read := 0; read < 4*perPartition; {
+		var positions []Position
+		for i, offset := range next {
+			positions = append(positions, Position{"calls", i, offset})
+		}
+		got, err := c.FetchMany(t.Context(), positions)
+		if err != nil || len(got) != 4 {
+			t.Fatal(len(got), err)
+		}
+		for i, f := range got {
+			checkAccounted(t, &f, next[i])
+			if f.HighWatermark < 0 {
+				left++
+			}
+			read += len(f.Records)
+			next[i] = f.Next
+		}
+	}
+	if left == 0 {
+		t.Error("the broker never left a partition out: the test shows nothing")
+	}
+}
 
 func TestFetchOrderOfSeveralPartitions(t *testing.T) {
 	cluster := newCluster(t, kfake.NumBrokers(3), kfake.SeedTopics(4, "calls"))

@@ -97,7 +97,8 @@ type Fetched struct {
 	// Compacted are the offsets inside [requested, Next) that no record filled.
 	Compacted []Range
 	// HighWatermark is the end of the log, LastStable the end of what is decided, LogStart its
-	// first offset (-1 from brokers before Apache Kafka 1.0), all as of the answer.
+	// first offset (-1 from brokers before Apache Kafka 1.0), all as of the answer. They are -1 where
+	// the answer was full before it came to the partition.
 	HighWatermark, LastStable, LogStart int64
 
 	memory *memory

@@ -278,9 +278,13 @@ func (r *fetchRequest) decode(body []byte) (*fetchResponse, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("fetch: read response: %w", c.err)
 	}
+	full := len(out.parts) > 0 // then there was no room for those that are left out
 	for _, index := range asked {
-		err := fmt.Errorf("fetch: the broker left the partition out: %w", kafka.Unknown)
-		out.parts = append(out.parts, fetchedPart{index: index, err: err})
+		part := fetchedPart{index: index, highWatermark: -1, lastStable: -1, logStart: -1}
+		if !full {
+			part.err = fmt.Errorf("fetch: the broker left the partition out: %w", kafka.Unknown)
+		}
+		out.parts = append(out.parts, part)
 	}
 	return out, nil
 }
