@@ -216,7 +216,7 @@ func (w *troubled) brokerAway() {
 
 // partitionFrozen has the broker answer no more who reads one of two partitions.
 func (w *troubled) partitionFrozen() {
-	w.phase("partition-frozen TollstreamStandsStill=ingest")
+	w.phase("partition-frozen TollstreamStandsStill=ingest TollstreamLagGrowing=trouble.calls")
 	thaw, err := w.servers.broker.Freeze(w.t.Context(), "trouble.calls", 1)
 	if err != nil {
 		w.t.Fatal(err)

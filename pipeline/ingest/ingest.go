@@ -195,7 +195,7 @@ func (l *Loop) read(
 ) error {
 	rounds := make(chan round, 1)
 	group, ctx := errgroup.WithContext(ctx)
-	l.lag.from(positions)
+	l.lag.from(positions, l.Rewind)
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.store(ctx, gen, rounds) })
 	return group.Wait()

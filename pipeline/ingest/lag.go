@@ -3,7 +3,9 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +27,8 @@ type lag struct {
 // standing is one partition.
 type standing struct {
 	durable int64 // next offset, everything below is stored and committed
-	high    int64 // end of the log
+	high    int64 // end of the log, once that is known
+	known   bool
 	stable  int64 // end of what can be read
 	moved   time.Time
 	seen    []mark // ends of the log above durable, each with when it was first seen
@@ -39,30 +42,37 @@ type mark struct {
 // marksMax bounds a partition's marks; of more, neighbours are put together.
 const marksMax = 256
 
-// begin forgets what was, and takes committed offsets for stored. Of partitions without one it
-// knows nothing until from.
+// begin takes committed offsets for stored. Of partitions without one it knows nothing until from.
+// What is known of a partition that nobody has moved since stays: a reader that joins again and
+// again does not make it younger.
 func (l *lag) begin(assigned []kafkalog.Assignment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.parts
 	l.parts = map[kafkalog.TopicPartition]*standing{}
 	for _, a := range assigned {
-		if a.Committed {
-			p := kafkalog.TopicPartition{Topic: a.Topic, Partition: a.Partition}
+		p := kafkalog.TopicPartition{Topic: a.Topic, Partition: a.Partition}
+		switch old := before[p]; {
+		case !a.Committed:
+		case old != nil && old.durable == a.Offset:
+			l.parts[p] = old
+		default:
 			l.parts[p] = standingAt(a.Offset)
 		}
 	}
 }
 
-// from notes where reading begins. What is known of the ends of the logs stays.
-func (l *lag) from(at []kafkalog.Position) {
+// from notes where reading begins. Behind a commit it does so by rewind, of what is stored; what is
+// further behind is read since it is not.
+func (l *lag) from(at []kafkalog.Position, rewind int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range at {
 		p := kafkalog.TopicPartition{Topic: x.Topic, Partition: x.Partition}
-		if s := l.parts[p]; s != nil {
-			s.durable = x.Offset
-		} else {
+		if s := l.parts[p]; s == nil {
 			l.parts[p] = standingAt(x.Offset)
+		} else if x.Offset < s.durable-rewind {
+			s.durable = x.Offset
 		}
 	}
 }
@@ -76,9 +86,10 @@ func (l *lag) ends(p kafkalog.TopicPartition, high, stable int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.parts[p]
-	if s == nil {
+	if s == nil || high < 0 {
 		return
 	}
+	s.known = true
 	if s.stable <= s.durable {
 		s.moved = time.Now() // there was nothing to move for
 	}
@@ -117,11 +128,21 @@ type late struct {
 	stands           time.Duration // how long nothing of them has been stored; 0 while none can be
 }
 
-// look tells how far each partition is behind, in their order.
+// partitions lists them.
+func (l *lag) partitions() []kafkalog.TopicPartition {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.parts)) //nolint:maporder // each by itself
+}
+
+// look tells how far each partition is behind whose end is known, in their order.
 func (l *lag) look() (all []late) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for p, s := range l.parts { // sorted below
+		if !s.known {
+			continue
+		}
 		x := late{TopicPartition: p, durable: s.durable, records: max(0, s.high-s.durable)}
 		if len(s.seen) > 0 {
 			x.since = time.Since(s.seen[0].at)
@@ -144,14 +165,8 @@ func (l *Loop) watchLag(ctx context.Context) error {
 	defer tick.Stop()
 	worst := late{}
 	for {
-		for _, x := range l.lag.look() {
-			_, high, stable, err := l.Ends.Offsets(ctx, x.Topic, x.Partition)
-			if err == nil {
-				l.lag.ends(x.TopicPartition, high, stable)
-			} else if ctx.Err() == nil {
-				l.Metrics.Failed(stepEnds)
-			}
-		}
+		worst = l.showLag(worst)
+		l.askEnds(ctx)
 		worst = l.showLag(worst)
 		select {
 		case <-tick.C:
@@ -159,6 +174,24 @@ func (l *Loop) watchLag(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// askEnds asks the brokers where the logs end, each log beside the others: one may not answer.
+func (l *Loop) askEnds(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, lagEvery)
+	defer stop()
+	var wg sync.WaitGroup
+	for _, p := range l.lag.partitions() {
+		wg.Go(func() {
+			_, high, stable, err := l.Ends.Offsets(ctx, p.Topic, p.Partition)
+			if err == nil {
+				l.lag.ends(p, high, stable)
+			} else if !errors.Is(ctx.Err(), context.Canceled) {
+				l.Metrics.Failed(stepEnds)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // showLag tells metrics and readiness. It gives the partition that stands for longest; readiness

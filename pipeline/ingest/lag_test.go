@@ -139,6 +139,7 @@ func TestLagSince(t *testing.T) {
 		var l lag
 		p := kafkalog.TopicPartition{Topic: "calls"}
 		l.begin([]kafkalog.Assignment{{Topic: "calls", Committed: true}})
+		l.ends(p, 0, 0)
 		since := func(records int64, want time.Duration) {
 			t.Helper()
 			if x := l.look()[0]; x.records != records || x.since != want {
@@ -155,6 +156,10 @@ func TestLagSince(t *testing.T) {
 			t.Errorf("%d marks", n)
 		}
 		l.stored(map[kafkalog.TopicPartition]int64{p: 1998})
+		since(2, time.Second)
+		// A reader that joins again, and reads some records again, has moved nothing.
+		l.begin([]kafkalog.Assignment{{Topic: "calls", Offset: 1998, Committed: true}})
+		l.from([]kafkalog.Position{{Topic: "calls", Offset: 1500}}, 500)
 		since(2, time.Second)
 		l.stored(map[kafkalog.TopicPartition]int64{p: 2000})
 		since(0, 0)
