@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"tollstream/pipeline/catalog"
+	"tollstream/schemas"
 )
 
 // Zone is the time zone of the dashboards: billed days are days in it.
@@ -177,7 +180,7 @@ var pages embed.FS
 
 // words stand in pages/ for what several panels say. Days are those of the dashboard's time range
 // in the zone of the bills: the plugin's own date filter takes the zone of the machine it runs on.
-var words = strings.NewReplacer(
+var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(),
 	"{days}", `day >= toDate($__fromTime, '`+Zone+`')
   AND day <= toDate($__toTime, '`+Zone+`')`,
 	"{closed_days}", `toDate(closed_at) - 1 >= toDate($__fromTime, '`+Zone+`')
@@ -188,6 +191,21 @@ var words = strings.NewReplacer(
     WHERE toStartOfMonth(toDate(period_start)) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))))`,
 	"{account_page}", "/d/tollstream-account?${__url_time_range}&var-account=${__value.raw}",
 )
+
+// sdkMinimums are the rows of the oldest client libraries that the catalogue allows.
+func sdkMinimums() string {
+	cat, err := catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
+	if err != nil {
+		panic(err) // tests of the catalogue say what is wrong with it
+	}
+	var rows []string
+	for i := range cat.SDKMinimums {
+		m := &cat.SDKMinimums[i]
+		rows = append(rows, fmt.Sprintf("(%d, '%s', ['%s'], '%s', '%s')", i,
+			strings.ToLower(m.Platform), strings.Join(m.Names, "', '"), m.Version, m.From))
+	}
+	return strings.Join(rows, ",\n      ")
+}
 
 // All are the dashboards, in the order in which an operator asks.
 func All() ([]Dashboard, error) {
