@@ -107,17 +107,20 @@ ORDER BY (account_id, occurred_at, call_id, billing_hash, topic, inserted)
 SETTINGS non_replicated_deduplication_window = 10000
 `},
 		{File: insertion, Old: `
-	ctx = driver.Context(ctx, driver.WithColumnNamesAndTypes(kinds))
+	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(kinds))
 `, New: `
 	token := ""
 	for _, c := range columns {
-		if table == "call_copies" && (c.name == "partition" || c.name == "offset") {
-			v := reflect.ValueOf(c.values)
-			token += fmt.Sprint(v.Index(from), "-", v.Index(to-1), "/")
+		partition, isPartition := c.values.(made[int32])
+		offset, isOffset := c.values.(made[int64])
+		if table == "call_copies" && isPartition {
+			token += fmt.Sprint(partition.at(from), "-", partition.at(to-1), "/")
+		} else if table == "call_copies" && isOffset {
+			token += fmt.Sprint(offset.at(from), "-", offset.at(to-1), "/")
 		}
 	}
-	ctx = driver.Context(ctx, driver.WithColumnNamesAndTypes(kinds),
-		driver.WithSettings(driver.Settings{"insert_deduplication_token": token}))
+	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(kinds),
+		clickhouse.WithSettings(clickhouse.Settings{"insert_deduplication_token": token}))
 `}}},
 }
 
