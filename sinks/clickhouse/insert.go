@@ -85,7 +85,7 @@ func (g given) checkScale(scale int32) error {
 	return nil
 }
 
-// rowsOf gives the values of a column; nil where they are neither made nor a slice.
+// rows gives the values of a column; nil where they are neither made nor a slice.
 func (c column) rows() rows {
 	if r, ok := c.values.(rows); ok {
 		return r
