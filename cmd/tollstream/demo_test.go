@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -151,17 +150,8 @@ func checkCookbook(t *testing.T, server string) {
 // ask gives the answer as the page shows it: a table, or a word where there is no row.
 func ask(t *testing.T, server, sql string) string {
 	t.Helper()
-	response, err := http.Post(server+"/?database=billing&output_format_pretty_color=0"+
-		"&output_format_pretty_row_numbers=0", "text/plain",
-		strings.NewReader(sql+"FORMAT PrettyCompactMonoBlock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close() //nolint:errcheck // only read
-	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s\n%s %v %s", sql, response.Status, err, answer)
-	}
+	answer := query(t, server, sql, "PrettyCompactMonoBlock SETTINGS "+
+		"output_format_pretty_color = 0, output_format_pretty_row_numbers = 0")
 	if len(answer) == 0 {
 		return "(no row)\n"
 	}

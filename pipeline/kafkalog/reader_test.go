@@ -32,25 +32,12 @@ func TestFetchOfFullAnswers(t *testing.T) {
 		}
 	}
 	c := newClient(t, cluster, func(o *Options) { o.MaxBytes = 50_000 })
-	next, left := make([]int64, 4), 0
-	for read := 0; read < 4*perPartition; {
-		var positions []Position
-		for i, offset := range next {
-			positions = append(positions, Position{"calls", i, offset})
+	left := 0
+	readFour(t, c, 4*perPartition, func(_ int, f *Fetched) {
+		if f.HighWatermark < 0 {
+			left++
 		}
-		got, err := c.FetchMany(t.Context(), positions)
-		if err != nil || len(got) != 4 {
-			t.Fatal(len(got), err)
-		}
-		for i, f := range got {
-			checkAccounted(t, &f, next[i])
-			if f.HighWatermark < 0 {
-				left++
-			}
-			read += len(f.Records)
-			next[i] = f.Next
-		}
-	}
+	})
 	if left == 0 {
 		t.Error("the broker never left a partition out: the test shows nothing")
 	}
@@ -70,8 +57,24 @@ func TestFetchOrderOfSeveralPartitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newClient(t, cluster)
+	readFour(t, c, 4*perPartition, func(i int, f *Fetched) {
+		if f.Partition != i || f.HighWatermark != perPartition || f.LogStart != 0 {
+			t.Fatalf("partition %d, want %d; %+v", f.Partition, i, f)
+		}
+		for _, r := range f.Records {
+			if string(r.Value) != fmt.Sprint(r.Offset) || r.Headers[0].Key != "n" ||
+				r.Headers[0].Value[0] != byte(i) || len(r.Key) != 1 {
+				t.Fatalf("partition %d offset %d: %+v", i, r.Offset, r)
+			}
+		}
+	})
+}
+
+// readFour reads the four partitions of a topic side by side until there were so many records.
+func readFour(t *testing.T, c *Client, records int, each func(i int, f *Fetched)) {
+	t.Helper()
 	next := make([]int64, 4)
-	for read := 0; read < 4*perPartition; {
+	for read := 0; read < records; {
 		var positions []Position
 		for i, offset := range next {
 			positions = append(positions, Position{"calls", i, offset})
@@ -80,19 +83,11 @@ func TestFetchOrderOfSeveralPartitions(t *testing.T) {
 		if err != nil || len(got) != 4 {
 			t.Fatal(len(got), err)
 		}
-		for i, f := range got {
-			checkAccounted(t, &f, next[i])
-			if f.Partition != i || f.HighWatermark != perPartition || f.LogStart != 0 {
-				t.Fatalf("partition %d, want %d; %+v", f.Partition, i, f)
-			}
-			for _, r := range f.Records {
-				if string(r.Value) != fmt.Sprint(r.Offset) || r.Headers[0].Key != "n" ||
-					r.Headers[0].Value[0] != byte(i) || len(r.Key) != 1 {
-					t.Fatalf("partition %d offset %d: %+v", i, r.Offset, r)
-				}
-			}
-			read += len(f.Records)
-			next[i] = f.Next
+		for i := range got {
+			checkAccounted(t, &got[i], next[i])
+			each(i, &got[i])
+			read += len(got[i].Records)
+			next[i] = got[i].Next
 		}
 	}
 }
