@@ -54,30 +54,27 @@ func (c *Calls) FromObject(o Object, at billing.Arrival) (billing.CallRecord, *b
 // Reader decodes records one after the other, in memory that is used again. It is not safe for
 // concurrent use.
 type Reader struct {
-	calls *Calls
+	plain plain
 	r     reader
-	dims  []string // not given away yet
+	dims  []string
 }
 
 // Reader gives a decoder of its own to one goroutine.
-func (c *Calls) Reader() *Reader { return &Reader{calls: c} }
+func (c *Calls) Reader() *Reader {
+	return &Reader{plain: newPlain(c), dims: make([]string, len(c.dims))}
+}
 
-// recordsAhead is for how many records a Reader gets the memory of their dimensions at once.
-const recordsAhead = 1000
-
-// Decode is Calls.Decode. The texts of the record are parts of the value.
+// Decode is Calls.Decode. The texts of the record are parts of the value, and its dimensions are
+// good until the next Decode.
 func (d *Reader) Decode(value string, at billing.Arrival) (billing.CallRecord, *billing.Refusal) {
+	if rec, ok := d.plain.read(value, d.dims, at); ok {
+		return rec, nil
+	}
 	d.r.refusal = nil
 	if refusal := d.r.parse(value); refusal != nil {
 		return billing.CallRecord{}, refusal
 	}
-	n := len(d.calls.dims)
-	if len(d.dims) < n {
-		d.dims = make([]string, n*recordsAhead)
-	}
-	dims := d.dims[:n:n]
-	d.dims = d.dims[n:]
-	return d.calls.record(&d.r, dims, at)
+	return d.plain.calls.record(&d.r, d.dims, at)
 }
 
 func (c *Calls) record(

@@ -1,6 +1,9 @@
 package decode
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 // scan reads an object as producers write it: texts without escapes, true, false, null, integers,
 // and objects of these. Of anything else, right or wrong, it says nothing, and the parser decides,
@@ -91,7 +94,10 @@ func scanText(value string, at int) (end int) {
 		return -1
 	}
 	plain := true
-	for i := at + 1; i < len(value); i++ {
+	for i := at + 1; ; i++ {
+		if i = skipPlain(value, i); i >= len(value) {
+			return -1
+		}
 		switch c := value[i]; {
 		case c == '"':
 			if !plain && !utf8.ValidString(value[at+1:i]) {
@@ -104,7 +110,34 @@ func scanText(value string, at int) (end int) {
 			plain = false
 		}
 	}
-	return -1
+}
+
+// Bytes of a word of eight, each one or with its highest bit.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// skipPlain gives the first byte from at on that a text may not simply have: a quote, a backslash, a
+// control character, or a part of a character that is not ASCII. It looks at eight bytes at a time:
+// of the bytes of a word, subtracting one from each sets the highest bit of the first that was zero.
+func skipPlain(value string, at int) int {
+	for ; at+8 <= len(value); at += 8 {
+		s := value[at : at+8]
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, escape := w^('"'*ones), w^('\\'*ones)
+		found := ((quote-ones)&^quote | (escape-ones)&^escape | (w-' '*ones)&^w | w) & highs
+		if found != 0 {
+			return at + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; at < len(value); at++ {
+		if c := value[at]; c == '"' || c == '\\' || c < ' ' || c >= utf8.RuneSelf {
+			break
+		}
+	}
+	return at
 }
 
 func scanWord(value string, at int, word string) (end int) {
