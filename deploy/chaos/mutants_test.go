@@ -33,7 +33,7 @@ const (
 	positions = "pipeline/ingest/positions.go"
 	sweep     = "pipeline/usage/usage.go"
 	window    = "sinks/clickhouse/settle_window.go"
-	insertion = "sinks/clickhouse/insert.go"
+	insertion = "sinks/clickhouse/native.go"
 	tables    = "schemas/clickhouse/0001_input.sql"
 )
 
@@ -44,22 +44,30 @@ var mutants = []pipelineMutant{
 	{control, "nothing", nil},
 	{"commit-before-ack", "offsets are committed before the rows are acknowledged", []mutant.Edit{
 		{File: ingest, Old: `
-	batch, err := l.write(ctx, r.fetched) // 1, 2
+		select {
+		case <-b.written:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 `, New: `
-	if err := gen.Commit(r.next); err != nil {
-		return err
-	}
-	batch, err := l.write(ctx, r.fetched)
+		if err := gen.Commit(b.next); err != nil {
+			return err
+		}
+		select {
+		case <-b.written:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 `}}},
 	{"low-water-mark", "a batch that fails is passed over; the next one commits", []mutant.Edit{
 		{File: ingest, Old: `backoff.WithMaxElapsedTime(0)`, New: `backoff.WithMaxTries(1)`},
-		{File: ingest, Old: `&batch); err != nil {
-				return err
-			}
-			l.Progress.Moved()`, New: `&batch); err != nil {
-				continue
-			}
-			l.Progress.Moved()`}}},
+		{File: ingest, Old: `
+		if err := l.write(ctx, &b.rows); err != nil {
+			return err
+		}
+`, New: `
+		_ = l.write(ctx, &b.rows)
+`}}},
 	{"max-offset", "reading goes on behind the greatest offset of calls and events", []mutant.Edit{
 		{File: positions, Old: `
 		first, missing, err := l.missing(ctx, *a)
@@ -88,7 +96,7 @@ var mutants = []pipelineMutant{
 	// Usage writes calls again that had waited for their account, which only a set allows.
 	{"token-dedupe", "inserts are told apart by their ends, and rows by their insert", []mutant.Edit{
 		{File: sweep, Old: `
-	if len(batch.Calls) == 0 {
+	if batch.Calls.Len() == 0 {
 		return nil
 	}
 	if err := o.Store.WriteBatch(`, New: `
@@ -107,20 +115,14 @@ ORDER BY (account_id, occurred_at, call_id, billing_hash, topic, inserted)
 SETTINGS non_replicated_deduplication_window = 10000
 `},
 		{File: insertion, Old: `
-	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(kinds))
+	var body io.Reader = bytes.NewReader(b.buf)
 `, New: `
-	token := ""
-	for _, c := range columns {
-		partition, isPartition := c.values.(made[int32])
-		offset, isOffset := c.values.(made[int64])
-		if table == "call_copies" && isPartition {
-			token += fmt.Sprint(partition.at(from), "-", partition.at(to-1), "/")
-		} else if table == "call_copies" && isOffset {
-			token += fmt.Sprint(offset.at(from), "-", offset.at(to-1), "/")
-		}
+	if table == "call_copies" {
+		token := fmt.Sprint(len(b.buf), b.rows)
+		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+			"insert_deduplication_token": token}))
 	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(kinds),
-		clickhouse.WithSettings(clickhouse.Settings{"insert_deduplication_token": token}))
+	var body io.Reader = bytes.NewReader(b.buf)
 `}}},
 }
 

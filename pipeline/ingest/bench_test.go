@@ -5,8 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/roster"
+	"tollstream/pipeline/stored"
 	"tollstream/schemas"
 )
 
@@ -22,16 +25,22 @@ func BenchmarkBuild(b *testing.B) {
 		fetched[0].Records = append(fetched[0].Records, kafkalog.Record{Offset: int64(i),
 			AppendTime: time.Date(2023, 2, 2, 8, 0, 1, 0, time.UTC),
 			Value: fmt.Appendf(nil, `{"call_id":"0f8e6f3c-52b1-4c0e-9c39-%012x",`+
-				`"account_id":"13000000%02d","occurred_at":"2023-02-02T08:00:00.%03d+08:00","channel":"app_sdk","result_code":"0",`+
+				`"account_id":"13000000%02d","occurred_at":"2023-02-02T08:00:00.%03d+08:00","channel":"enhanced_app_sdk","result_code":"0",`+
 				`"compare_source":"self_photo","edition":"plus","need_charge":true,`+
 				`"sdk":{"platform":"android","version":"v4.5.4"}}`, i, i%100, i%1000)})
 	}
-	builder := newBuilder(cat, "events")
+	known := roster.New(cat, nil)
+	for i := range 100 {
+		id := fmt.Sprintf("13000000%02d", i)
+		known.Admit([]stored.Event{{AccountEvent: billing.AccountEvent{EventID: id, AccountID: id,
+			Type: billing.AccountOpened, OpenedAt: billing.InstantOf(time.Now())}}})
+	}
+	builder, rows := newBuilder(cat, "events", known), &stored.Batch{}
 	b.ReportAllocs()
 	for b.Loop() {
-		batch := builder.build(fetched)
-		if len(batch.Calls) != n {
-			b.Fatal(batch.Quarantined[0].Refusal)
+		builder.begin(rows)
+		if builder.add(rows, fetched); rows.Calls.Len() != n || len(rows.Quarantined) > 0 {
+			b.Fatal(rows.Quarantined[0].Refusal)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")

@@ -1,12 +1,10 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"tollstream/pipeline/billing"
@@ -15,115 +13,106 @@ import (
 	"tollstream/pipeline/kafkalog"
 	"tollstream/pipeline/roster"
 	"tollstream/pipeline/stored"
+	"tollstream/pipeline/tagging"
 )
 
-// builder decodes fetched records into rows. Of a batch nothing but its memory is kept for the
-// next, so that a record gives the same rows whichever batch it comes in.
+// builder decodes fetched records into the columns of a batch. What it remembers of records before
+// saves work and changes no row, so that a record gives the same rows whichever batch it comes in.
 type builder struct {
-	calls     *decode.Calls
+	cat       *catalog.Catalog
+	calls     *decode.Reader
 	events    *decode.Events
-	eventsLog string   // the topic of account events
-	dims      []string // names of the catalogue's dimensions
+	eventsLog string         // the topic of account events
+	roster    *roster.Roster // nil leaves calls without what is known of their accounts
 	// logs names the log that each topic is; a topic that is not there is its first epoch.
-	logs    map[string]string
-	workers []worker
-	spare   stored.Batch // memory of a batch that is stored
+	logs map[string]string
+
+	dims   []string // names of the catalogue's dimensions
+	hash   *stored.BillingHasher
+	shapes *stored.Shapes
+	looks  map[string]*look // by what they are made of
+	judged map[judgedAs]*stored.Shape
+	key    []byte
 }
 
-// worker is what one goroutine decodes with.
-type worker struct {
-	calls *decode.Reader
-	hash  *stored.BillingHasher
-	rows  stored.Batch
+// look is what many call records have in common.
+type look struct {
+	hashed []byte // BillingHasher.Rest
+}
+
+// judgedAs is all that the shape of a call follows from; the cohort is nil while the account is
+// unknown. Of the time of a call its day is enough (tagging.Judge).
+type judgedAs struct {
+	look   *look
+	cohort *catalog.Cohort
+	topic  string
+	day    billing.Day
 }
 
 // log is the name under which a topic's records are stored.
 func (b *builder) log(topic string) string { return cmp.Or(b.logs[topic], topic) }
 
-func newBuilder(cat *catalog.Catalog, eventsLog string) builder {
-	b := builder{calls: decode.NewCalls(cat), events: decode.NewEvents(cat), eventsLog: eventsLog}
+func newBuilder(cat *catalog.Catalog, eventsLog string, r *roster.Roster) builder {
+	b := builder{cat: cat, calls: decode.NewCalls(cat).Reader(), events: decode.NewEvents(cat),
+		eventsLog: eventsLog, roster: r}
 	for i := range cat.Dimensions {
 		b.dims = append(b.dims, cat.Dimensions[i].Name)
 	}
+	b.hash = stored.NewBillingHasher(b.dims)
+	b.forget()
 	return b
 }
 
-// build makes the rows of fetched partitions, several records at a time. The rows share the memory
-// of the records, and are used until the next build at most.
-func (b *builder) build(fetched []kafkalog.Fetched) *stored.Batch {
-	for len(b.workers) < runtime.GOMAXPROCS(0) {
-		b.workers = append(b.workers,
-			worker{calls: b.calls.Reader(), hash: stored.NewBillingHasher(b.dims)})
+// rememberedMax bounds what is remembered; usually there are some hundreds.
+const rememberedMax = 20_000
+
+func (b *builder) forget() {
+	b.shapes, b.looks = stored.NewShapes(b.dims), map[string]*look{}
+	b.judged = map[judgedAs]*stored.Shape{}
+}
+
+// begin makes a batch ready to be added to. All that is added to it then is of one builder.
+func (b *builder) begin(out *stored.Batch) {
+	out.Reset()
+	if max(b.shapes.Len(), len(b.looks), len(b.judged)) > rememberedMax {
+		b.forget()
 	}
-	records, holes := 0, 0
-	for i := range fetched {
-		records += len(fetched[i].Records)
-		for _, hole := range fetched[i].Compacted {
-			holes += int(hole.Len())
+}
+
+// add adds the rows of fetched partitions, those of account events first, so that the calls after
+// them are of accounts that are known. Nothing of the fetched memory is kept.
+func (b *builder) add(out *stored.Batch, fetched []kafkalog.Fetched) {
+	known := len(out.Events)
+	for _, events := range [...]bool{true, false} {
+		for i := range fetched {
+			if f := &fetched[i]; (f.Topic == b.eventsLog) == events {
+				b.addPartition(out, f)
+			}
+		}
+		if events && b.roster != nil && len(out.Events) > known {
+			b.roster.Admit(out.Events[known:])
 		}
 	}
-	out := &b.spare
-	*out = stored.Batch{Calls: slices.Grow(out.Calls[:0], records),
-		Deliveries: slices.Grow(out.Deliveries[:0], records+holes)}
-	for i := range fetched {
-		b.addPartition(out, &fetched[i])
-	}
-	return out
 }
 
 func (b *builder) addPartition(out *stored.Batch, f *kafkalog.Fetched) {
-	n := min(len(b.workers), 1+len(f.Records)/1000)
-	var wg sync.WaitGroup
-	for i := range n {
-		w := &b.workers[i]
-		from, below := i*len(f.Records)/n, (i+1)*len(f.Records)/n
-		w.rows = stored.Batch{Calls: behind(out.Calls, from, below),
-			Deliveries: behind(out.Deliveries, from, below)}
-		wg.Go(func() {
-			for j := from; j < below; j++ {
-				b.addRecord(w, f, &f.Records[j])
-			}
-		})
+	at := billing.Arrival{Topic: b.log(f.Topic), Partition: int32(f.Partition)}
+	for i := range f.Records {
+		r := &f.Records[i]
+		at.Appended, at.Offset = billing.InstantOf(r.AppendTime), r.Offset
+		b.addRecord(out, f, r, at)
 	}
-	wg.Wait()
-	for i := range n {
-		rows := &b.workers[i].rows
-		out.Calls = join(out.Calls, rows.Calls)
-		out.Events = append(out.Events, rows.Events...)
-		out.Quarantined = append(out.Quarantined, rows.Quarantined...)
-		out.Deliveries = join(out.Deliveries, rows.Deliveries)
-		out.Requeued = append(out.Requeued, rows.Requeued...)
-	}
+	at.Appended = 0
 	for _, hole := range f.Compacted {
-		for offset := hole.From; offset < hole.To; offset++ {
-			at := billing.Arrival{Topic: b.log(f.Topic), Partition: int32(f.Partition), Offset: offset}
-			out.Deliveries = append(out.Deliveries,
-				stored.Delivery{Arrival: at, Outcome: stored.DeliveredCompacted})
+		for at.Offset = hole.From; at.Offset < hole.To; at.Offset++ {
+			out.Deliveries.Add(&stored.Delivery{Arrival: at, Outcome: stored.DeliveredCompacted})
 		}
 	}
 }
 
-// behind is room in the memory of a list, for what comes from so many behind its end on.
-func behind[T any](list []T, from, below int) []T {
-	end := len(list)
-	return list[end+from : end+from : end+below]
-}
-
-// join appends rows that stand in the list's own memory, most often just behind it already.
-func join[T any](list, rows []T) []T {
-	n := len(list)
-	if len(rows) > 0 && &list[:n+1][n] == &rows[0] {
-		return list[:n+len(rows)]
-	}
-	return append(list, rows...)
-}
-
-func (b *builder) addRecord(w *worker, f *kafkalog.Fetched, r *kafkalog.Record) {
-	out := &w.rows
-	at := billing.Arrival{
-		Appended: billing.InstantOf(r.AppendTime), Topic: b.log(f.Topic),
-		Partition: int32(f.Partition), Offset: r.Offset,
-	}
+func (b *builder) addRecord(
+	out *stored.Batch, f *kafkalog.Fetched, r *kafkalog.Record, at billing.Arrival,
+) {
 	d := stored.Delivery{Arrival: at, Outcome: stored.DeliveredData}
 	switch {
 	case r.Outcome == kafkalog.Aborted:
@@ -133,9 +122,9 @@ func (b *builder) addRecord(w *worker, f *kafkalog.Fetched, r *kafkalog.Record) 
 	case f.Topic == b.eventsLog:
 		b.addEvent(out, r, &d)
 	default:
-		w.addCall(r, &d)
+		b.addCall(out, r, &d)
 	}
-	out.Deliveries = append(out.Deliveries, d)
+	out.Deliveries.Add(&d)
 	if d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined {
 		out.Requeued = append(out.Requeued, requeued(r)...)
 	}
@@ -160,18 +149,75 @@ func requeued(r *kafkalog.Record) []stored.Requeued {
 	return nil
 }
 
-func (w *worker) addCall(r *kafkalog.Record, d *stored.Delivery) {
-	// The texts of the record are parts of its bytes, which stay as they are until they are released.
+// addCall adds a call with what is known of it now. One that has to wait, or has no tag, goes into
+// quarantine as well.
+func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
+	// The texts of the record are parts of its bytes, and nothing of them is kept.
 	value := unsafe.String(unsafe.SliceData(r.Value), len(r.Value)) // #nosec G103
-	rec, refusal := w.calls.Decode(value, d.Arrival)
+	rec, refusal := b.calls.Decode(value, d.Arrival)
 	if refusal != nil {
 		d.Outcome, d.Reason = stored.DeliveredQuarantined, refusal.Reason
-		w.rows.Quarantined = append(w.rows.Quarantined, quarantined(r, d.Arrival, refusal))
+		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	d.IDHash, d.BillingHash = stored.IDHash(rec.CallID), w.hash.Sum(&rec)
-	w.rows.Calls = append(w.rows.Calls,
-		stored.Call{CallRecord: rec, Key: r.Key, Value: r.Value, Headers: headers(r)})
+	var main string
+	var cohort *catalog.Cohort
+	if b.roster != nil {
+		main, cohort = b.roster.Who(rec.AccountID)
+	}
+	look := b.look(&rec)
+	d.IDHash = stored.IDHash(rec.CallID)
+	d.BillingHash = b.hash.SumOf(rec.AccountID, rec.OccurredAt, look.hashed)
+	shape := b.shape(look, cohort, &rec)
+	out.Calls.Add(shape, b.shapes.Library(rec.SDK), &stored.CallRow{CallID: rec.CallID, AccountID: rec.AccountID, Main: main,
+		OccurredAt: rec.OccurredAt, Arrival: rec.Arrival, BillingHash: d.BillingHash})
+	if b.roster == nil {
+		return
+	}
+	if refusal = stored.Waits(main, rec.AccountID, shape.NoTag); refusal == nil {
+		return
+	}
+	d.Reason = refusal.Reason
+	q := quarantined(r, d.Arrival, refusal)
+	q.AccountID, q.ID = strings.Clone(rec.AccountID), strings.Clone(rec.CallID)
+	out.Quarantined = append(out.Quarantined, q)
+}
+
+// look finds what the record has in common with others.
+func (b *builder) look(rec *billing.CallRecord) *look {
+	b.key = b.key[:0]
+	b.key = appendText(appendText(b.key, rec.ResultCode), rec.NeedCharge)
+	for _, t := range rec.Dims {
+		b.key = appendText(b.key, t)
+	}
+	l := b.looks[string(b.key)]
+	if l == nil {
+		l = &look{hashed: b.hash.Rest(nil, rec)}
+		b.looks[string(b.key)] = l
+	}
+	return l
+}
+
+// appendText appends a text and its length, which is at most textCharsMax characters of decode.
+func appendText(to []byte, s string) []byte {
+	return append(append(to, byte(len(s)), byte(len(s)>>8)), s...)
+}
+
+// shape finds the shape of a call, and judges it where none like it was judged before.
+func (b *builder) shape(
+	l *look, cohort *catalog.Cohort, rec *billing.CallRecord,
+) *stored.Shape {
+	as := judgedAs{l, cohort, rec.Arrival.Topic, billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)}
+	shape := b.judged[as]
+	if shape == nil {
+		c := stored.Call{CallRecord: *rec, CatalogDigest: b.cat.Digest}
+		if cohort != nil {
+			c.Cohort, c.Judgement = cohort.Name, tagging.Judge(b.cat, cohort, rec)
+		}
+		shape = b.shapes.Of(&c)
+		b.judged[as] = shape
+	}
+	return shape
 }
 
 func (b *builder) addEvent(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
@@ -181,15 +227,14 @@ func (b *builder) addEvent(out *stored.Batch, r *kafkalog.Record, d *stored.Deli
 		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	out.Events = append(out.Events, stored.Event{AccountEvent: ev, Value: r.Value})
+	out.Events = append(out.Events, stored.Event{AccountEvent: ev, Value: bytes.Clone(r.Value)})
 }
 
 func quarantined(
 	r *kafkalog.Record, at billing.Arrival, why *billing.Refusal,
 ) stored.Quarantined {
-	return stored.Quarantined{
-		Arrival: at, Key: r.Key, Value: r.Value, Headers: headers(r), Refusal: *why, Version: 1,
-	}
+	return stored.Quarantined{Arrival: at, Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value),
+		Headers: headers(r), Refusal: *why, Version: 1}
 }
 
 func headers(r *kafkalog.Record) map[string]string {
@@ -198,27 +243,7 @@ func headers(r *kafkalog.Record) map[string]string {
 	}
 	all := make(map[string]string, len(r.Headers))
 	for _, h := range r.Headers {
-		all[h.Key] = string(h.Value)
+		all[strings.Clone(h.Key)] = string(h.Value)
 	}
 	return all
-}
-
-// enrich adds to every call what is known of it now, and puts those that have to wait or have no
-// tag into quarantine as well.
-func enrich(batch *stored.Batch, r *roster.Roster) {
-	deliveries := batch.Deliveries
-	for i := range batch.Calls {
-		c := &batch.Calls[i]
-		r.Enrich(c)
-		if refusal := c.Refusal(); refusal != nil {
-			for deliveries[0].Arrival != c.Arrival { // both are in the order in which they came
-				deliveries = deliveries[1:]
-			}
-			deliveries[0].Reason = refusal.Reason
-			batch.Quarantined = append(batch.Quarantined, stored.Quarantined{
-				Arrival: c.Arrival, Key: c.Key, Value: c.Value, Headers: c.Headers,
-				Refusal: *refusal, AccountID: c.AccountID, ID: c.CallID, Version: 1,
-			})
-		}
-	}
 }

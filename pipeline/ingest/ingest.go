@@ -5,14 +5,15 @@
 //
 // Effects of a batch, in order, and what a crash right after each means:
 //
-//  1. decode and enrich: nothing happened yet.
+//  1. fetch, decode and enrich: nothing happened yet.
 //  2. write the rows (facts first, deliveries last): the batch is read again and its rows are the
 //     same elements.
 //  3. publish quarantined records: the topic may repeat them; (topic, partition, offset) tells.
 //  4. commit the offsets: done.
 //
-// A partition's batches are written and committed one after another, so a commit can never jump
-// over a batch that failed: the loop stays at that batch until it is stored.
+// Several batches are on their way at once: one is fetched, one built, some written. They are
+// committed one after another, so a commit can never jump over a batch that failed: the loop stays
+// at that batch until it is stored, whatever was written beyond it.
 package ingest
 
 import (
@@ -72,7 +73,8 @@ type Settled interface {
 	Epochs(ctx context.Context) (stored.Epochs, error)
 }
 
-// Options connect the loop. All fields but Backoff, Ends and Partitions are required.
+// Options connect the loop. All fields but BytesMax, WritesMax, Backoff, Ends and Partitions are
+// required.
 type Options struct {
 	Log        Log
 	Group      Group
@@ -85,6 +87,7 @@ type Options struct {
 	RecordsMax int           // a batch is written when it holds this many records
 	BytesMax   int           // or takes about this much memory; default 128 MiB
 	AgeMax     time.Duration // or when its first record has waited this long
+	WritesMax  int           // how many batches are written at once; default 2
 	Rewind     int64         // records read again before the committed offset on start
 	// Backoff makes the waits between tries of a step; nil grows them from 0.2 s to half a minute.
 	Backoff  func() backoff.BackOff
@@ -117,9 +120,9 @@ func New(o Options) *Loop {
 	if o.Backoff == nil {
 		o.Backoff = growingWait
 	}
-	o.BytesMax = cmp.Or(o.BytesMax, 128<<20)
+	o.BytesMax, o.WritesMax = cmp.Or(o.BytesMax, 128<<20), cmp.Or(o.WritesMax, 2)
 	o.Metrics.Steps(stepWrite, stepPublish, stepEvents, stepProve, stepBelow, stepKeep, stepEnds)
-	return &Loop{Options: o, builder: newBuilder(o.Catalog, o.Events)}
+	return &Loop{Options: o, builder: newBuilder(o.Catalog, o.Events, o.Roster)}
 }
 
 // The steps that can fail, as logs, metrics and readiness name them.
@@ -188,16 +191,33 @@ func (l *Loop) generation(ctx context.Context, gen *kafkalog.Generation) error {
 	return ignoreEnd(ctx, group.Wait())
 }
 
-// read reads on from the positions. One goroutine fetches ahead, by one round at most, which bounds
-// the memory whatever the backlog.
+// read reads on from the positions: one goroutine fetches, ahead by one round at most, one builds
+// batches, one has them written, and one commits them.
 func (l *Loop) read(
 	ctx context.Context, gen *kafkalog.Generation, positions []kafkalog.Position,
 ) error {
-	rounds := make(chan round, 1)
+	rounds, ready := make(chan round, 1), make(chan *batch)
+	// One batch is built while others are written, so that there is one more of them.
+	spare, order := make(chan *batch, l.WritesMax+1), make(chan *batch, l.WritesMax+1)
+	for range cap(spare) {
+		spare <- &batch{}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	l.lag.from(positions, l.Rewind)
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
-	group.Go(func() error { return l.store(ctx, gen, rounds) })
+	group.Go(func() error { return l.build(ctx, rounds, spare, ready) })
+	group.Go(func() error {
+		for {
+			select {
+			case b := <-ready:
+				order <- b // it has room for all
+				group.Go(func() error { return l.effect(ctx, b) })
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	group.Go(func() error { return l.commits(ctx, gen, order, spare) })
 	return group.Wait()
 }
 
@@ -209,23 +229,51 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// store gathers rounds into batches and brings each through its effects, until the context ends.
-// What was gathered then is left to whoever reads the partitions next.
-func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan round) error {
+// effect is effect 2 of the package comment.
+func (l *Loop) effect(ctx context.Context, b *batch) error {
+	if b.offsets > 0 {
+		if err := l.write(ctx, &b.rows); err != nil {
+			return err
+		}
+	}
+	close(b.written)
+	return nil
+}
+
+// write stores the rows of a batch.
+func (l *Loop) write(ctx context.Context, rows *stored.Batch) error {
+	started := time.Now()
+	if err := l.retry(ctx, stepWrite, func() error {
+		return l.Store.WriteBatch(ctx, rows)
+	}); err != nil {
+		return err
+	}
+	l.Metrics.Inserted(time.Since(started))
+	return nil
+}
+
+// commits commits batches in their order, each once it is stored, and looks now and then whether the
+// database still has what was committed.
+func (l *Loop) commits(
+	ctx context.Context, gen *kafkalog.Generation, order <-chan *batch, spare chan<- *batch,
+) error {
 	next := time.Now().Add(lookEvery)
 	for {
-		batch := l.gather(ctx, in)
-		switch {
-		case ctx.Err() != nil:
+		var b *batch
+		select {
+		case b = <-order:
+		case <-ctx.Done():
 			return ctx.Err()
-		case batch.offsets > 0:
-			if err := l.effects(ctx, gen, &batch); err != nil {
-				return err
-			}
-			l.Progress.Moved()
-		case len(batch.fetched) > 0:
-			l.Progress.Idle() // the brokers answered, and there is nothing new
 		}
+		select {
+		case <-b.written:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := l.finish(ctx, gen, b); err != nil {
+			return err
+		}
+		spare <- b // it has room for all
 		started := time.Now()
 		if started.Before(next) {
 			continue
@@ -237,24 +285,35 @@ func (l *Loop) store(ctx context.Context, gen *kafkalog.Generation, in <-chan ro
 	}
 }
 
-// effects are the numbered steps of the package comment.
-func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) error {
-	started := time.Now()
-	if err := l.sameLogs(ctx); err != nil {
+// finish brings a batch that is stored through what is left of its effects.
+func (l *Loop) finish(ctx context.Context, gen *kafkalog.Generation, b *batch) error {
+	if b.offsets == 0 {
+		l.Progress.Idle()
+		return nil
+	}
+	if err := l.publish(ctx, b); err != nil { // 3
 		return err
 	}
-	batch, err := l.write(ctx, r.fetched) // 1, 2
-	if err != nil {
+	if err := l.commit(gen, b); err != nil { // 4
 		return err
 	}
-	if len(batch.Quarantined) > 0 {
-		if err := l.retry(ctx, stepPublish, func() error { // 3
-			return l.Quarantine.PublishQuarantined(ctx, batch.Quarantined)
-		}); err != nil {
-			return err
-		}
+	l.Progress.Moved()
+	return nil
+}
+
+// publish is effect 3 of the package comment.
+func (l *Loop) publish(ctx context.Context, b *batch) error {
+	if len(b.rows.Quarantined) == 0 {
+		return nil
 	}
-	if err := gen.Commit(r.next); err != nil { // 4
+	return l.retry(ctx, stepPublish, func() error {
+		return l.Quarantine.PublishQuarantined(ctx, b.rows.Quarantined)
+	})
+}
+
+// commit is effect 4 of the package comment.
+func (l *Loop) commit(gen *kafkalog.Generation, b *batch) error {
+	if err := gen.Commit(b.next); err != nil {
 		if errors.Is(err, kafkalog.ErrFenced) {
 			l.Logger.Warn("another member owns the partitions now; it reads this batch again")
 			return nil
@@ -264,49 +323,13 @@ func (l *Loop) effects(ctx context.Context, gen *kafkalog.Generation, r *round) 
 	for i := range gen.Assignments {
 		a := &gen.Assignments[i]
 		p := kafkalog.TopicPartition{Topic: a.Topic, Partition: a.Partition}
-		if next, ok := r.next[p]; ok {
+		if next, ok := b.next[p]; ok {
 			a.Offset, a.Committed = next, true
 		}
 	}
-	l.lag.stored(r.next)
-	l.Metrics.Batch(r.offsets, r.bytes, time.Since(started))
-	l.count(batch, r)
-	for i := range r.fetched {
-		r.fetched[i].Release() // the batch is stored; nothing holds its bytes any more
-	}
-	return nil
-}
-
-// write makes the rows of what was fetched and stores them.
-func (l *Loop) write(ctx context.Context, fetched []kafkalog.Fetched) (*stored.Batch, error) {
-	batch := l.builder.build(fetched)
-	if err := l.enrich(ctx, batch); err != nil {
-		return nil, err
-	}
-	started := time.Now()
-	if err := l.retry(ctx, stepWrite, func() error {
-		return l.Store.WriteBatch(ctx, batch)
-	}); err != nil {
-		return nil, err
-	}
-	l.Metrics.Inserted(time.Since(started))
-	return batch, nil
-}
-
-// enrich makes known the account events that were stored, then the batch's own, and then adds to
-// the calls what is known of their accounts.
-func (l *Loop) enrich(ctx context.Context, batch *stored.Batch) error {
-	if time.Since(l.refreshed) > rosterAgeMax {
-		if err := l.retry(ctx, stepEvents, func() error {
-			_, err := l.Roster.Refresh(ctx)
-			return err
-		}); err != nil {
-			return err
-		}
-		l.refreshed = time.Now()
-	}
-	l.Roster.Admit(batch.Events)
-	enrich(batch, l.Roster)
+	l.lag.stored(b.next)
+	l.Metrics.Batch(b.offsets, b.bytes, time.Since(b.made))
+	l.count(b)
 	return nil
 }
 

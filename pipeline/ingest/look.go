@@ -18,7 +18,7 @@ type Looker struct {
 
 // NewLooker decodes as a loop of that catalogue would; events is the topic of account events.
 func NewLooker(log Log, cat *catalog.Catalog, events string) *Looker {
-	return &Looker{log: log, builder: newBuilder(cat, events)}
+	return &Looker{log: log, builder: newBuilder(cat, events, nil)}
 }
 
 // Look says what stands at a place. Whether its account is known is not looked at.
@@ -30,9 +30,11 @@ func (l *Looker) Look(ctx context.Context, at billing.Arrival) (stored.Delivery,
 	}
 	defer fetched[0].Release()
 	fetched[0].CutAt(at.Offset + 1)
-	batch := l.builder.build(fetched)
-	if len(batch.Deliveries) == 0 {
+	var rows stored.Batch
+	l.builder.begin(&rows)
+	l.builder.add(&rows, fetched)
+	if rows.Deliveries.Len() == 0 {
 		return stored.Delivery{}, fmt.Errorf("nothing decided stands at %s yet", at.Place())
 	}
-	return batch.Deliveries[0], nil
+	return rows.Deliveries.At(0), nil
 }

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"time"
 
 	"tollstream/pipeline/kafkalog"
 )
@@ -16,59 +15,77 @@ type round struct {
 	bytes   int
 }
 
-// fetch reads ahead until the context ends.
+// fetch reads ahead until the context ends. What account events there are comes first: calls of
+// accounts that are not known yet would have to wait in the quarantine.
 func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- round) error {
-	for {
-		fetched, err := l.Log.FetchMany(ctx, at)
-		if err != nil {
-			if err = l.goOnAbove(at, err); err != nil {
-				return err
+	ends, behind, err := l.eventsBehind(ctx, at)
+	if err != nil {
+		return err
+	}
+	for behind > 0 {
+		if err := l.fetchRound(ctx, at[:behind], out); err != nil {
+			return err
+		}
+		for i := 0; i < behind; i++ {
+			if at[i].Offset >= ends[at[i].Partition] {
+				behind--
+				at[i], at[behind] = at[behind], at[i]
+				i--
 			}
-			continue
 		}
-		r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
-		for i := range fetched {
-			f := &fetched[i]
-			next := l.cutGap(f, at[i].Offset)
-			r.offsets += f.Next - at[i].Offset
-			r.bytes += f.Size()
-			at[i].Offset = next
-			r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
-			l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
-				f.HighWatermark, f.LastStable)
-		}
-		select {
-		case out <- r:
-		case <-ctx.Done():
-			return ctx.Err()
+	}
+	for {
+		if err := l.fetchRound(ctx, at, out); err != nil {
+			return err
 		}
 	}
 }
 
-// gather collects rounds until the batch is large, or its first round is old enough, or the context
-// ends.
-func (l *Loop) gather(ctx context.Context, in <-chan round) round {
-	all := round{next: map[kafkalog.TopicPartition]int64{}}
-	var old <-chan time.Time // nil while there is no round
-	for all.offsets < int64(l.RecordsMax) && all.bytes < l.BytesMax && ctx.Err() == nil {
-		select {
-		case r := <-in:
-			if old == nil {
-				timer := time.NewTimer(l.AgeMax)
-				defer timer.Stop()
-				old = timer.C
-			}
-			all.fetched = append(all.fetched, r.fetched...)
-			all.offsets += r.offsets
-			all.bytes += r.bytes
-			for p, next := range r.next { //nolint:maporder // a merge of maps
-				all.next[p] = next
-			}
-		case <-old:
-			return all
-		case <-ctx.Done():
-			return all
+// eventsBehind puts the partitions of account events of which there is something to read in front,
+// and gives how many they are and, by partition, where their logs end now.
+func (l *Loop) eventsBehind(
+	ctx context.Context, at []kafkalog.Position,
+) (ends map[int]int64, behind int, err error) {
+	ends = map[int]int64{}
+	for i, p := range at {
+		if p.Topic != l.Events {
+			continue
+		}
+		_, high, stable, err := l.Log.Offsets(ctx, p.Topic, p.Partition)
+		if err != nil {
+			return nil, 0, err
+		}
+		if ends[p.Partition] = min(high, stable); p.Offset < ends[p.Partition] {
+			at[behind], at[i] = p, at[behind]
+			behind++
 		}
 	}
-	return all
+	return ends, behind, nil
+}
+
+// fetchRound reads on from the positions, and moves them.
+func (l *Loop) fetchRound(
+	ctx context.Context, at []kafkalog.Position, out chan<- round,
+) error {
+	fetched, err := l.Log.FetchMany(ctx, at)
+	if err != nil {
+		return l.goOnAbove(at, err)
+	}
+	r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
+	for i := range fetched {
+		f := &fetched[i]
+		next := l.cutGap(f, at[i].Offset)
+		r.offsets += f.Next - at[i].Offset
+		r.bytes += f.Size()
+		at[i].Offset = next
+		r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
+		l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
+			f.HighWatermark, f.LastStable)
+	}
+	select {
+	case out <- r:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

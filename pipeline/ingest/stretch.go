@@ -20,20 +20,20 @@ func (l *Loop) Stretches(
 	for _, b := range list {
 		l.builder.logs[stored.TopicOf(b.Topic)] = b.Topic
 	}
-	u := unreadOf(list)
+	u, b := unreadOf(list), &batch{}
 	for len(u.left) > 0 {
 		fetched, offsets, err := u.fetch(ctx, l.Log, int64(l.RecordsMax), l.BytesMax)
 		if err != nil {
 			return nil, err
 		}
-		batch, err := l.write(ctx, fetched)
-		if err != nil {
+		l.begin(b)
+		if err := l.add(ctx, b, &round{fetched: fetched, offsets: offsets}); err != nil {
 			return nil, err
 		}
-		requeued = append(requeued, batch.Requeued...)
-		for i := range fetched {
-			fetched[i].Release() // the batch is stored; nothing holds its bytes any more
+		if err := l.write(ctx, &b.rows); err != nil {
+			return nil, err
 		}
+		requeued = append(requeued, b.rows.Requeued...)
 		read(offsets)
 	}
 	return requeued, nil

@@ -54,8 +54,9 @@ func (l *fakeLog) FetchMany(
 type fakeStore struct{ places []string }
 
 func (s *fakeStore) WriteBatch(_ context.Context, b *stored.Batch) error {
-	for i := range b.Deliveries {
-		s.places = append(s.places, b.Deliveries[i].Arrival.Place())
+	for i := range b.Deliveries.Len() {
+		d := b.Deliveries.At(i)
+		s.places = append(s.places, d.Arrival.Place())
 	}
 	return nil
 }

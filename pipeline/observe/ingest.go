@@ -65,19 +65,21 @@ func newIngestMetrics(f factory, now func() time.Time) (m ingestMetrics) {
 	return m
 }
 
-// Delivered counts a stored offset by what stood there (stored.Delivered…).
-func (m *ingestMetrics) Delivered(topic, outcome string) {
-	m.records.WithLabelValues(topic, outcome).Inc()
+// Delivered counts stored offsets by what stood there (stored.Delivered…).
+func (m *ingestMetrics) Delivered(topic, outcome string, n int64) {
+	m.records.WithLabelValues(topic, outcome).Add(float64(n))
 	if outcome == "data" {
-		m.decoded.WithLabelValues(topic).Inc()
+		m.decoded.WithLabelValues(topic).Add(float64(n))
 	}
 }
 
 // Quarantined counts a record in quarantine.
 func (m *ingestMetrics) Quarantined(reason string) { m.quarantined.WithLabelValues(reason).Inc() }
 
-// UnknownCode counts a call with a result code that is unknown to its table.
-func (m *ingestMetrics) UnknownCode(table string) { m.unknownCodes.WithLabelValues(table).Inc() }
+// UnknownCodes counts calls with result codes that are unknown to their table.
+func (m *ingestMetrics) UnknownCodes(table string, n int64) {
+	m.unknownCodes.WithLabelValues(table).Add(float64(n))
+}
 
 // Inserted notes how long a batch took to store.
 func (m *ingestMetrics) Inserted(took time.Duration) { m.insertSeconds.Observe(took.Seconds()) }

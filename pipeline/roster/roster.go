@@ -75,18 +75,34 @@ func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
 	return decisions
 }
 
+// Who gives the main account that an id belongs to, and its cohort; nil where it is unknown.
+func (r *Roster) Who(id string) (main string, cohort *catalog.Cohort) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	main, known := r.registry.Main(id)
+	if !known {
+		return "", nil
+	}
+	return main, r.cat.CohortOf(r.registry.OpenedAt(main))
+}
+
 // Enrich adds what is known of a call now: its main account and cohort, and its judgement by the
 // catalogue. Of an unknown account only the record itself is known.
 func (r *Roster) Enrich(c *stored.Call) {
 	c.CatalogDigest = r.cat.Digest
-	r.mu.RLock()
-	main, known := r.registry.Main(c.AccountID)
-	openedAt := r.registry.OpenedAt(main)
-	r.mu.RUnlock()
-	if !known {
+	main, cohort := r.Who(c.AccountID)
+	if cohort == nil {
 		return
 	}
-	cohort := r.cat.CohortOf(openedAt)
 	c.Main, c.Cohort = main, cohort.Name
 	c.Judgement = tagging.Judge(r.cat, cohort, &c.CallRecord)
+}
+
+// Shapes makes shapes of calls as the catalogue's dimensions have them.
+func (r *Roster) Shapes() *stored.Shapes {
+	names := make([]string, len(r.cat.Dimensions))
+	for i := range names {
+		names[i] = r.cat.Dimensions[i].Name
+	}
+	return stored.NewShapes(names)
 }

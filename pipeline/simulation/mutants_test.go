@@ -55,14 +55,14 @@ var mistakes = slices.Concat(readingMistakes, closingMistakes, storeMistakes)
 
 var readingMistakes = []mutant.Mutant{
 	mutant.One("offsets are committed before the rows are acknowledged", "B21", "ingest/ingest.go",
-		"batch, err := l.write(ctx, r.fetched) // 1, 2",
-		"_ = gen.Commit(r.next)\nbatch, err := l.write(ctx, r.fetched)"),
+		"case <-b.written:\n\t\tcase <-ctx.Done():\n\t\t\treturn ctx.Err()\n\t\t}\n",
+		"default:\n\t\t}\n"),
 	with(mutant.One("the same, and nothing heals it", "B21", "ingest/ingest.go",
-		"batch, err := l.write(ctx, r.fetched) // 1, 2",
-		"_ = gen.Commit(r.next)\nbatch, err := l.write(ctx, r.fetched)"), unhealed...),
+		"case <-b.written:\n\t\tcase <-ctx.Done():\n\t\t\treturn ctx.Err()\n\t\t}\n",
+		"default:\n\t\t}\n"), unhealed...),
 	with(mutant.One("a batch that failed is passed over", "B21", "ingest/ingest.go",
-		"batch, err := l.write(ctx, r.fetched) // 1, 2\n\tif err != nil {\n\t\treturn err",
-		"batch, err := l.write(ctx, r.fetched)\n\tif err != nil {\n\t\treturn nil"),
+		"if err := l.write(ctx, &b.rows); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		"_ = l.write(ctx, &b.rows)\n"),
 		mutant.Edit{File: "ingest/ingest.go",
 			Old: "if err := l.retry(ctx, stepWrite, func() error {",
 			New: "if err := func(_ context.Context, _ string, f func() error) error { return f() }" +
@@ -115,9 +115,10 @@ var storeMistakes = []mutant.Mutant{
 		mutant.Edit{File: "simulation/store.go", Old: "c.Arrival.Topic}\n\tg := t.copies[key]",
 			New: "c.Arrival.Topic + t.token}\n\tg := t.copies[key]"},
 		mutant.Edit{File: "simulation/store.go",
-			Old: "s.tear.each(len(b.Calls), func(i int)",
-			New: "if n := len(b.Deliveries); n > 0 {\ns.token = b.Deliveries[0].Arrival.Place() + " +
-				"b.Deliveries[n-1].Arrival.Place()\n}\ns.tear.each(len(b.Calls), func(i int)"},
+			Old: "s.tear.each(b.Calls.Len(), func(i int)",
+			New: "if n := b.Deliveries.Len(); n > 0 {\nfirst, last := b.Deliveries.At(0), " +
+				"b.Deliveries.At(n-1)\ns.token = first.Arrival.Place() + last.Arrival.Place()\n}\n" +
+				"s.tear.each(b.Calls.Len(), func(i int)"},
 		mutant.Edit{File: "simulation/store.go", Old: "\tsweep       sweep\n",
 			New: "\tsweep       sweep\n\ttoken string\n"}),
 	several("a lost copy is waiting, since that is what the other terms leave", "B21",

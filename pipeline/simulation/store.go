@@ -116,16 +116,22 @@ type copyGroup struct {
 	rows []stored.Call
 }
 
-// WriteBatch implements ingest.Store and usage.Store.
+// WriteBatch implements ingest.Store and usage.Store. Batches that are written at once are told
+// apart by where they begin.
 func (s *Store) WriteBatch(ctx context.Context, b *stored.Batch) error {
-	return s.hand.write(ctx, "write batch", func() error {
-		s.tear.each(len(b.Calls), func(i int) { s.putCopy(b.Calls[i]) })
+	what := "write batch"
+	if b.Deliveries.Len() > 0 {
+		first := b.Deliveries.At(0)
+		what += " from " + first.Arrival.Place()
+	}
+	return s.hand.write(ctx, what, func() error {
+		s.tear.each(b.Calls.Len(), func(i int) { s.putCopy(b.Calls.At(i)) })
 		s.tear.each(len(b.Events), func(i int) {
 			ev := b.Events[i]
 			s.events[placeOf(ev.Arrival)] = &ev
 		})
 		s.tear.each(len(b.Quarantined), func(i int) { s.putQuarantined(b.Quarantined[i]) })
-		s.tear.each(len(b.Deliveries), func(i int) { s.putDelivery(b.Deliveries[i]) })
+		s.tear.each(b.Deliveries.Len(), func(i int) { s.putDelivery(b.Deliveries.At(i)) })
 		return nil
 	})
 }

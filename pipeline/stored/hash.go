@@ -32,6 +32,7 @@ type BillingHasher struct {
 	names []string
 	order []int // indices of names in the order of the names
 	buf   []byte
+	rest  []byte
 }
 
 // NewBillingHasher takes the names of the dimensions, in the order in which records have them.
@@ -46,22 +47,33 @@ func NewBillingHasher(dims []string) *BillingHasher {
 
 // Sum hashes a record.
 func (h *BillingHasher) Sum(c *billing.CallRecord) uint64 {
-	h.buf = h.buf[:0]
-	h.text(c.AccountID)
-	h.buf = binary.AppendVarint(h.buf, int64(c.OccurredAt))
-	h.text(c.ResultCode)
-	h.text(c.NeedCharge)
-	for _, i := range h.order {
-		if i < len(c.Dims) && c.Dims[i] != "" {
-			h.text(h.names[i])
-			h.text(c.Dims[i])
-		}
-	}
+	h.rest = h.Rest(h.rest[:0], c)
+	return h.SumOf(c.AccountID, c.OccurredAt, h.rest)
+}
+
+// SumOf is the Sum of a record with that account, time and Rest.
+func (h *BillingHasher) SumOf(account string, at billing.Instant, rest []byte) uint64 {
+	h.buf = appendText(h.buf[:0], account)
+	h.buf = binary.AppendVarint(h.buf, int64(at))
+	h.buf = append(h.buf, rest...)
 	return xxhash.Sum64(h.buf)
 }
 
-// text appends a length and the bytes, so that no two lists of texts give the same bytes.
-func (h *BillingHasher) text(s string) {
-	h.buf = binary.AppendUvarint(h.buf, uint64(len(s)))
-	h.buf = append(h.buf, s...)
+// Rest appends what is hashed of a record beside account and time. Few different ones occur.
+func (h *BillingHasher) Rest(to []byte, c *billing.CallRecord) []byte {
+	to = appendText(to, c.ResultCode)
+	to = appendText(to, c.NeedCharge)
+	for _, i := range h.order {
+		if i < len(c.Dims) && c.Dims[i] != "" {
+			to = appendText(to, h.names[i])
+			to = appendText(to, c.Dims[i])
+		}
+	}
+	return to
+}
+
+// appendText appends a length and the bytes, so that no two lists of texts give the same bytes.
+func appendText(to []byte, s string) []byte {
+	to = binary.AppendUvarint(to, uint64(len(s)))
+	return append(to, s...)
 }

@@ -13,11 +13,21 @@ import (
 // Batch is what one round of ingest stores. Writing it twice, or cut in another way, changes
 // nothing: every row is an element of a set.
 type Batch struct {
-	Calls       []Call
+	Calls       Calls
 	Events      []Event
 	Quarantined []Quarantined
-	Deliveries  []Delivery
+	Deliveries  Deliveries
 	Requeued    []Requeued // not stored with it
+}
+
+// Reset takes everything away, and keeps the memory of columns for others.
+func (b *Batch) Reset() {
+	b.Calls.Reset()
+	b.Deliveries.Reset()
+	clear(b.Events) // nothing of a batch before is kept in memory
+	clear(b.Quarantined)
+	clear(b.Requeued)
+	b.Events, b.Quarantined, b.Requeued = b.Events[:0], b.Quarantined[:0], b.Requeued[:0]
 }
 
 // Call is a delivered copy of a call with what was known about it on arrival. The enrichment is
@@ -28,19 +38,16 @@ type Call struct {
 	Main          string // main account, "" while unknown
 	Cohort        string
 	CatalogDigest string
-
-	// The record's bytes, for the quarantine; not part of the stored row.
-	Key, Value []byte
-	Headers    map[string]string
 }
 
-// Refusal says why the call waits or has no tag as far as known now; nil when neither is so.
-func (c *Call) Refusal() *billing.Refusal {
+// Waits says why a call of an account has to wait or has no tag, as far as known now: its main
+// account is "" while it is unknown. It is nil when neither is so.
+func Waits(main, account, noTag string) *billing.Refusal {
 	switch {
-	case c.Main == "":
-		return billing.NotOpen(c.AccountID)
-	case c.Judgement.NoTag != "":
-		return &billing.Refusal{Reason: billing.NoBillingTag, Detail: c.Judgement.NoTag}
+	case main == "":
+		return billing.NotOpen(account)
+	case noTag != "":
+		return &billing.Refusal{Reason: billing.NoBillingTag, Detail: noTag}
 	}
 	return nil
 }

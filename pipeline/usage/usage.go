@@ -146,13 +146,13 @@ func enrich(ctx context.Context, o Options, open billing.Day) error {
 	if err != nil {
 		return fmt.Errorf("read calls that waited: %w", err)
 	}
-	batch := &stored.Batch{}
+	batch, shapes := &stored.Batch{}, o.Roster.Shapes()
 	for i := range calls {
 		if o.Roster.Enrich(&calls[i]); calls[i].Main != "" {
-			batch.Calls = append(batch.Calls, calls[i])
+			shapes.Add(&batch.Calls, &calls[i])
 		}
 	}
-	if len(batch.Calls) == 0 {
+	if batch.Calls.Len() == 0 {
 		return nil
 	}
 	if err := o.Store.WriteBatch(ctx, batch); err != nil {

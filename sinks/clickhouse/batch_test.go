@@ -48,8 +48,9 @@ func TestSameFactsHoweverTheyAreWritten(t *testing.T) {
 	other := newStore(t)
 	for round := range 2 {
 		shuffled := *world
-		shuffled.Calls = shuffledCopy(r, world.Calls)
-		shuffled.Deliveries = shuffledCopy(r, world.Deliveries)
+		shuffled.Calls = callsOf(shuffledCopy(r, world.Calls.Rows()))
+		shuffled.Deliveries = deliveriesOf(
+			shuffledCopy(r, list(world.Deliveries.Len(), world.Deliveries.At)))
 		shuffled.Events = shuffledCopy(r, world.Events)
 		shuffled.Quarantined = shuffledCopy(r, world.Quarantined)
 		for _, part := range cut(r, &shuffled) {
@@ -78,9 +79,13 @@ func shuffledCopy[T any](r *rand.Rand, list []T) []T {
 // cut divides a batch into three at random places.
 func cut(r *rand.Rand, b *stored.Batch) []*stored.Batch {
 	parts := []*stored.Batch{{}, {}, {}}
-	for _, x := range b.Calls {
-		p := parts[r.IntN(3)]
-		p.Calls = append(p.Calls, x)
+	shapes := []*stored.Shapes{}
+	for range parts {
+		shapes = append(shapes, stored.NewShapes(testDims))
+	}
+	for i := range b.Calls.Len() {
+		n, x := r.IntN(3), b.Calls.At(i)
+		shapes[n].Add(&parts[n].Calls, &x)
 	}
 	for _, x := range b.Events {
 		p := parts[r.IntN(3)]
@@ -90,9 +95,9 @@ func cut(r *rand.Rand, b *stored.Batch) []*stored.Batch {
 		p := parts[r.IntN(3)]
 		p.Quarantined = append(p.Quarantined, x)
 	}
-	for _, x := range b.Deliveries {
-		p := parts[r.IntN(3)]
-		p.Deliveries = append(p.Deliveries, x)
+	for i := range b.Deliveries.Len() {
+		x := b.Deliveries.At(i)
+		parts[r.IntN(3)].Deliveries.Add(&x)
 	}
 	return parts
 }
@@ -259,7 +264,7 @@ func TestWriteBatchRefusesOtherDimensions(t *testing.T) {
 	c := call("c", "acc", 0, 0, 0)
 	c.Dims = c.Dims[:2]
 	err := s.WriteBatch(t.Context(), batchOf(c))
-	if err == nil || !strings.Contains(err.Error(), "has 2 dimensions") {
+	if err == nil || !strings.Contains(err.Error(), "have 2 dimensions") {
 		t.Errorf("got %v", err)
 	}
 }

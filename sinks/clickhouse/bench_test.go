@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -39,13 +38,20 @@ func BenchmarkWriteCalls(b *testing.B) {
 	b.ReportMetric(float64(rows*b.N)/(b.Elapsed()-made).Seconds(), "rows/s")
 }
 
-// BenchmarkEncodeCalls is the client's part alone, up to columns of the driver.
-func BenchmarkEncodeCalls(b *testing.B) {
+// BenchmarkBlock is the client's part alone: columns of calls made into a block.
+func BenchmarkBlock(b *testing.B) {
 	const rows = 100_000
-	batch := benchCalls(b, rows, 0)
+	calls := callsOf(benchCalls(b, rows, 0))
+	s := newStore(b)
+	types, err := s.columnsOf(b.Context(), "call_copies")
+	if err != nil {
+		b.Fatal(err)
+	}
+	made := block{seen: map[string]uint32{}}
+	b.ReportAllocs()
 	for b.Loop() {
-		columns := copyColumns(batch, testDims)
-		runtime.KeepAlive(columns)
+		made.begin(types, rows, copyColumnsMade)
+		s.writeCalls(&made, &calls, 0, rows)
 	}
 	b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
 }

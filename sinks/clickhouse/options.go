@@ -127,6 +127,9 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 			"async_insert": 0,
 			// A batch of old records may span many append days, one part each (default 100).
 			"max_partitions_per_insert_block": 0,
+			// Rows that replace each other within an insert are left to merges and to FINAL: else the
+			// server merges each insert by itself first, which takes as long as storing it.
+			"optimize_on_insert": 0,
 		},
 		Compression: &driver.Compression{Method: compressions[o.Compression]},
 	}

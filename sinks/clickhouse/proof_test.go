@@ -27,23 +27,24 @@ func provenWorld(t *testing.T) (*stored.Batch, []stored.Barrier) {
 	waits.Main = ""
 	again.Arrival.Offset, again.Arrival.Appended = 6, day+24*billing.Hour
 	b := batchOf(counts, repeats, differs, waits, again)
-	b.Deliveries[3].Reason = billing.UnknownAccount
-	place := func(offset int64) billing.Arrival {
+		place := func(offset int64) billing.Arrival {
 		return billing.Arrival{Topic: "faceid.calls", Partition: 3, Offset: offset, Appended: day}
 	}
 	b.Quarantined = []stored.Quarantined{
-		{Arrival: place(3), Refusal: *waits.Refusal(), AccountID: "nobody", ID: "w", Version: 1},
+		{Arrival: place(3), Refusal: *billing.NotOpen("nobody"), AccountID: "nobody", ID: "w", Version: 1},
 		{Arrival: place(4), Refusal: billing.Refusal{Reason: billing.NotJSON}, Version: 1},
 	}
 	event := place(0)
 	event.Topic, event.Partition = "billing.account-events", 0
 	b.Events = []stored.Event{{Value: []byte("{}"),
 		AccountEvent: billing.AccountEvent{EventID: "e", Arrival: event}}}
-	b.Deliveries = append(b.Deliveries,
+	list := list(b.Deliveries.Len(), b.Deliveries.At)
+	list[3].Reason = billing.UnknownAccount
+	b.Deliveries = deliveriesOf(append(list,
 		stored.Delivery{Arrival: place(4), Outcome: stored.DeliveredQuarantined,
 			Reason: billing.NotJSON},
 		stored.Delivery{Arrival: place(5), Outcome: stored.DeliveredAborted},
-		stored.Delivery{Arrival: event, Outcome: stored.DeliveredData})
+		stored.Delivery{Arrival: event, Outcome: stored.DeliveredData}))
 	return b, []stored.Barrier{{Topic: "faceid.calls", Partition: 3, High: 7},
 		{Topic: "billing.account-events", High: 1}}
 }
@@ -116,9 +117,11 @@ func remove(t *testing.T, s *Store, table, where string) {
 func TestMissingTakesOldRows(t *testing.T) {
 	s := newStore(t)
 	world, ranges := provenWorld(t)
-	for i := range world.Deliveries {
-		world.Deliveries[i].BillingHash, world.Deliveries[i].Reason = 0, ""
+	old := list(world.Deliveries.Len(), world.Deliveries.At)
+	for i := range old {
+		old[i].BillingHash, old[i].Reason = 0, ""
 	}
+	world.Deliveries = deliveriesOf(old)
 	write(t, s, world)
 	if missing, err := s.Missing(t.Context(), ranges); err != nil || len(missing) > 0 {
 		t.Errorf("%+v, %v", missing, err)

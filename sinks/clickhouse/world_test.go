@@ -49,11 +49,27 @@ func delivery(c *stored.Call) stored.Delivery {
 }
 
 func batchOf(calls ...stored.Call) *stored.Batch {
-	b := &stored.Batch{Calls: calls}
+	b := &stored.Batch{Calls: callsOf(calls)}
 	for i := range calls {
-		b.Deliveries = append(b.Deliveries, delivery(&calls[i]))
+		d := delivery(&calls[i])
+		b.Deliveries.Add(&d)
 	}
 	return b
+}
+
+func callsOf(list []stored.Call) (calls stored.Calls) {
+	shapes := stored.NewShapes(testDims)
+	for i := range list {
+		shapes.Add(&calls, &list[i])
+	}
+	return calls
+}
+
+func deliveriesOf(list []stored.Delivery) (all stored.Deliveries) {
+	for i := range list {
+		all.Add(&list[i])
+	}
+	return all
 }
 
 func write(t testing.TB, s *Store, b *stored.Batch) {

@@ -1,0 +1,112 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/stored"
+)
+
+// batch is what is stored and committed together: the rows of some rounds, and where each partition
+// goes on after them.
+type batch struct {
+	rows    stored.Batch
+	next    map[kafkalog.TopicPartition]int64
+	offsets int64
+	bytes   int
+	made    time.Time     // when it was complete in memory
+	written chan struct{} // closed once everything of it is stored
+}
+
+// begin makes a batch ready for other records, in the memory of those before.
+func (l *Loop) begin(b *batch) {
+	l.builder.begin(&b.rows)
+	if b.next == nil {
+		b.next = map[kafkalog.TopicPartition]int64{}
+	}
+	clear(b.next)
+	b.offsets, b.bytes, b.written = 0, 0, make(chan struct{})
+}
+
+// add adds what was fetched together, and gives its memory back.
+func (l *Loop) add(ctx context.Context, b *batch, r *round) error {
+	if err := l.refresh(ctx); err != nil {
+		return err
+	}
+	l.builder.add(&b.rows, r.fetched)
+	for i := range r.fetched {
+		r.fetched[i].Release()
+	}
+	b.offsets += r.offsets
+	b.bytes += r.bytes
+	for p, next := range r.next { //nolint:maporder // a merge of maps
+		b.next[p] = next
+	}
+	return nil
+}
+
+// refresh makes known the account events that other members stored.
+func (l *Loop) refresh(ctx context.Context) error {
+	if time.Since(l.refreshed) <= rosterAgeMax {
+		return nil
+	}
+	err := l.retry(ctx, stepEvents, func() error {
+		_, err := l.Roster.Refresh(ctx)
+		return err
+	})
+	l.refreshed = time.Now()
+	return err
+}
+
+// build makes batches of rounds until the context ends. A batch is built while others are written;
+// that there are only so many of them bounds the memory whatever the backlog. One without records
+// says that the brokers answered, and that there was nothing new.
+func (l *Loop) build(
+	ctx context.Context, rounds <-chan round, spare <-chan *batch, ready chan<- *batch,
+) error {
+	for {
+		var b *batch
+		select {
+		case b = <-spare:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := l.fill(ctx, b, rounds); err != nil {
+			return err
+		}
+		if err := l.sameLogs(ctx); err != nil {
+			return err
+		}
+		b.made = time.Now()
+		select {
+		case ready <- b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fill collects rounds until the batch is large, or its first round is old enough.
+func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
+	l.begin(b)
+	var old <-chan time.Time // nil while there is no round
+	for b.offsets < int64(l.RecordsMax) && b.bytes < l.BytesMax {
+		select {
+		case r := <-rounds:
+			if old == nil {
+				timer := time.NewTimer(l.AgeMax)
+				defer timer.Stop()
+				old = timer.C
+			}
+			if err := l.add(ctx, b, &r); err != nil {
+				return err
+			}
+		case <-old:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
