@@ -118,9 +118,9 @@ const (
 	highs = 0x8080808080808080
 )
 
-// skipPlain gives the first byte from at on that a text may not simply have: a quote, a backslash, a
-// control character, or a part of a character that is not ASCII. It looks at eight bytes at a time:
-// of the bytes of a word, subtracting one from each sets the highest bit of the first that was zero.
+// skipPlain gives the first byte from at on that a text may not simply have: a quote, a backslash,
+// a control character, or a part of a character that is not ASCII. It looks at eight bytes at a
+// time: subtracting one from each byte of a word sets the highest bit of the first that was zero.
 func skipPlain(value string, at int) int {
 	for ; at+8 <= len(value); at += 8 {
 		s := value[at : at+8]

@@ -63,7 +63,7 @@ var order = map[string][]string{
 // kernelStd are the standard packages that the kernel may use, and the libraries.
 var kernelStd = []string{
 	"bytes", "cmp", "crypto/sha256", "encoding/hex", "encoding/json", "errors", "fmt", "maps",
-	"math", "regexp", "slices", "sort", "strconv", "strings", "sync", "time", "unicode",
+	"math", "math/bits", "regexp", "slices", "sort", "strconv", "strings", "sync", "time", "unicode",
 	"unicode/utf8", "io", "iter", "path", "time/tzdata",
 	"github.com/shopspring/decimal",
 	"github.com/go-json-experiment/json/jsontext",

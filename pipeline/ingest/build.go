@@ -169,8 +169,9 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 	d.IDHash = stored.IDHash(rec.CallID)
 	d.BillingHash = b.hash.SumOf(rec.AccountID, rec.OccurredAt, look.hashed)
 	shape := b.shape(look, cohort, &rec)
-	out.Calls.Add(shape, b.shapes.Library(rec.SDK), &stored.CallRow{CallID: rec.CallID, AccountID: rec.AccountID, Main: main,
-		OccurredAt: rec.OccurredAt, Arrival: rec.Arrival, BillingHash: d.BillingHash})
+	out.Calls.Add(shape, b.shapes.Library(rec.SDK), &stored.CallRow{CallID: rec.CallID,
+		AccountID: rec.AccountID, Main: main, OccurredAt: rec.OccurredAt, Arrival: rec.Arrival,
+		BillingHash: d.BillingHash})
 	if b.roster == nil {
 		return
 	}

@@ -252,8 +252,8 @@ func (l *Loop) write(ctx context.Context, rows *stored.Batch) error {
 	return nil
 }
 
-// commits commits batches in their order, each once it is stored, and looks now and then whether the
-// database still has what was committed.
+// commits commits batches in their order, each once it is stored, and looks now and then whether
+// the database still has what was committed.
 func (l *Loop) commits(
 	ctx context.Context, gen *kafkalog.Generation, order <-chan *batch, spare chan<- *batch,
 ) error {

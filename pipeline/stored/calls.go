@@ -170,8 +170,8 @@ func (t *Texts) start(i int) int {
 // Reset takes all texts away.
 func (t *Texts) Reset() { t.bytes, t.ends = t.bytes[:0], t.ends[:0] }
 
-// Shapes makes the shapes and libraries of calls, each once. It is not safe for concurrent use; what
-// it makes is.
+// Shapes makes the shapes and libraries of calls, each once. It is not safe for concurrent use;
+// what it makes is.
 type Shapes struct {
 	hasher    *BillingHasher
 	known     map[string]*Shape // by everything that they say

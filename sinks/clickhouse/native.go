@@ -13,15 +13,15 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// block is a block of rows in ClickHouse's format Native, made column by column. The tables to which
-// ingest writes get their rows this way, over HTTP: what the driver makes of lists of values costs
-// several times as much as all other work on a record.
+// block is a block of rows in ClickHouse's format Native, made column by column. The tables to
+// which ingest writes get their rows this way, over HTTP: what the driver makes of lists of values
+// costs several times as much as all other work on a record.
 type block struct {
-	buf     []byte
-	rows    int
-	names   []string
-	types   tableColumns // of the table
-	fault   error        // the first
+	buf   []byte
+	rows  int
+	names []string
+	types tableColumns // of the table
+	fault error        // the first
 
 	// Of the dictionary at hand:
 	seen     map[string]uint32
@@ -84,8 +84,8 @@ func (b *block) texts(name string, raw []byte) {
 	b.append(raw)
 }
 
-// The parts of a LowCardinality column: the version of its form, and a flag each for a dictionary of
-// its own and for one that is new.
+// The parts of a LowCardinality column: the version of its form, and a flag each for a dictionary
+// of its own and for one that is new.
 const (
 	lowCardinalityVersion = 1
 	ownDictionary         = 1<<9 | 1<<10

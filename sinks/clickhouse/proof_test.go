@@ -27,11 +27,12 @@ func provenWorld(t *testing.T) (*stored.Batch, []stored.Barrier) {
 	waits.Main = ""
 	again.Arrival.Offset, again.Arrival.Appended = 6, day+24*billing.Hour
 	b := batchOf(counts, repeats, differs, waits, again)
-		place := func(offset int64) billing.Arrival {
+	place := func(offset int64) billing.Arrival {
 		return billing.Arrival{Topic: "faceid.calls", Partition: 3, Offset: offset, Appended: day}
 	}
 	b.Quarantined = []stored.Quarantined{
-		{Arrival: place(3), Refusal: *billing.NotOpen("nobody"), AccountID: "nobody", ID: "w", Version: 1},
+		{Arrival: place(3), Refusal: *billing.NotOpen("nobody"), AccountID: "nobody", ID: "w",
+			Version: 1},
 		{Arrival: place(4), Refusal: billing.Refusal{Reason: billing.NotJSON}, Version: 1},
 	}
 	event := place(0)
