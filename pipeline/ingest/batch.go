@@ -17,6 +17,7 @@ type batch struct {
 	bytes   int
 	made    time.Time     // when it was complete in memory
 	written chan struct{} // closed once everything of it is stored
+	after   chan struct{} // what of another batch is closed before this one is written, or nil
 }
 
 // begin makes a batch ready for other records, in the memory of those before.

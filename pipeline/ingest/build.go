@@ -31,23 +31,26 @@ type builder struct {
 	hash   *stored.BillingHasher
 	shapes *stored.Shapes
 	looks  map[string]*look // by what they are made of
-	judged map[judgedAs]*stored.Shape
 	key    []byte
 }
 
 // look is what many call records have in common.
 type look struct {
 	hashed []byte // BillingHasher.Rest
+	judged []judged
 }
 
-// judgedAs is all that the shape of a call follows from; the cohort is nil while the account is
-// unknown. Of the time of a call its day is enough (tagging.Judge).
-type judgedAs struct {
-	look   *look
+// judged is a shape, and all that it follows from beside a look; the cohort is nil while the account
+// is unknown. Of the time of a call its day is enough (tagging.Judge).
+type judged struct {
 	cohort *catalog.Cohort
-	topic  string
 	day    billing.Day
+	topic  string
+	shape  *stored.Shape
 }
+
+// judgedMax bounds the shapes of a look; usually there are a few cohorts and days.
+const judgedMax = 16
 
 // log is the name under which a topic's records are stored.
 func (b *builder) log(topic string) string { return cmp.Or(b.logs[topic], topic) }
@@ -68,13 +71,12 @@ const rememberedMax = 20_000
 
 func (b *builder) forget() {
 	b.shapes, b.looks = stored.NewShapes(b.dims), map[string]*look{}
-	b.judged = map[judgedAs]*stored.Shape{}
 }
 
 // begin makes a batch ready to be added to. All that is added to it then is of one builder.
 func (b *builder) begin(out *stored.Batch) {
 	out.Reset()
-	if max(b.shapes.Len(), len(b.looks), len(b.judged)) > rememberedMax {
+	if max(b.shapes.Len(), len(b.looks)) > rememberedMax {
 		b.forget()
 	}
 }
@@ -208,17 +210,22 @@ func appendText(to []byte, s string) []byte {
 func (b *builder) shape(
 	l *look, cohort *catalog.Cohort, rec *billing.CallRecord,
 ) *stored.Shape {
-	as := judgedAs{l, cohort, rec.Arrival.Topic, billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)}
-	shape := b.judged[as]
-	if shape == nil {
-		c := stored.Call{CallRecord: *rec, CatalogDigest: b.cat.Digest}
-		if cohort != nil {
-			c.Cohort, c.Judgement = cohort.Name, tagging.Judge(b.cat, cohort, rec)
+	day := billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)
+	for i := range l.judged {
+		j := &l.judged[i]
+		if j.cohort == cohort && j.day == day && j.topic == rec.Arrival.Topic {
+			return j.shape
 		}
-		shape = b.shapes.Of(&c)
-		b.judged[as] = shape
 	}
-	return shape
+	c := stored.Call{CallRecord: *rec, CatalogDigest: b.cat.Digest}
+	if cohort != nil {
+		c.Cohort, c.Judgement = cohort.Name, tagging.Judge(b.cat, cohort, rec)
+	}
+	if len(l.judged) == judgedMax {
+		l.judged = l.judged[:0]
+	}
+	l.judged = append(l.judged, judged{cohort, day, rec.Arrival.Topic, b.shapes.Of(&c)})
+	return l.judged[len(l.judged)-1].shape
 }
 
 func (b *builder) addEvent(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {

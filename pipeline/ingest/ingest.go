@@ -207,9 +207,13 @@ func (l *Loop) read(
 	group.Go(func() error { return l.fetch(ctx, positions, rounds) })
 	group.Go(func() error { return l.build(ctx, rounds, spare, ready) })
 	group.Go(func() error {
+		var events chan struct{} // the last batch with account events is written
 		for {
 			select {
 			case b := <-ready:
+				if b.after = nil; len(b.rows.Events) > 0 {
+					b.after, events = events, b.written
+				}
 				order <- b // it has room for all
 				group.Go(func() error { return l.effect(ctx, b) })
 			case <-ctx.Done():
@@ -229,8 +233,16 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// effect is effect 2 of the package comment.
+// effect is effect 2 of the package comment. Account events are stored in their order: who reads on
+// behind the last one that is there would not come back for one that comes late.
 func (l *Loop) effect(ctx context.Context, b *batch) error {
+	if b.after != nil {
+		select {
+		case <-b.after:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	if b.offsets > 0 {
 		if err := l.write(ctx, &b.rows); err != nil {
 			return err

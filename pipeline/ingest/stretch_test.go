@@ -67,8 +67,10 @@ func (s *fakeStore) FirstMissing(
 	return below, nil
 }
 
-func (s *fakeStore) AccountEvents(context.Context, roster.Position) ([]stored.Event, error) {
-	return nil, nil
+func (s *fakeStore) Openings(
+	context.Context, roster.Position, func([]stored.Event) error,
+) error {
+	return nil
 }
 
 // TestStretches: exactly the offsets of the stretches are stored, whatever fetches bring, and what

@@ -5,9 +5,12 @@ package roster
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"sync"
 
 	"tollstream/pipeline/accounts"
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/stored"
 	"tollstream/pipeline/tagging"
@@ -16,9 +19,17 @@ import (
 // Position is the next offset to read, by topic/partition.
 type Position map[string]int64
 
-// Source gives stored account events at or after a position, in arrival order.
+// Source gives what is stored.
 type Source interface {
-	AccountEvents(ctx context.Context, from Position) ([]stored.Event, error)
+	// Openings gives the account events at or after a position that say who is who (TellsWho), in
+	// arrival order, some at a time.
+	Openings(ctx context.Context, from Position, each func([]stored.Event) error) error
+}
+
+// TellsWho tells whether events of a type say who an account is. All others are nothing to a roster,
+// which so takes the memory of ids alone, however much has happened to the accounts.
+func TellsWho(t billing.EventType) bool {
+	return t == billing.AccountOpened || t == billing.SubAccountAdded
 }
 
 // Roster is safe for concurrent use.
@@ -41,22 +52,19 @@ func (r *Roster) Refresh(ctx context.Context) ([]accounts.Decision, error) {
 	r.mu.RLock()
 	from := r.next
 	r.mu.RUnlock()
-	events, err := r.source.AccountEvents(ctx, from)
+	next := maps.Clone(from)
+	var decisions []accounts.Decision
+	err := r.source.Openings(ctx, from, func(events []stored.Event) error {
+		for i := range events {
+			at := events[i].Arrival
+			next[at.Log()] = max(next[at.Log()], at.Offset+1)
+		}
+		decisions = append(decisions, r.Admit(events)...)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if len(events) == 0 {
-		return nil, nil
-	}
-	next := Position{}
-	for log, at := range from { // a copy
-		next[log] = at
-	}
-	for i := range events {
-		at := events[i].Arrival
-		next[at.Log()] = max(next[at.Log()], at.Offset+1)
-	}
-	decisions := r.Admit(events)
 	r.mu.Lock()
 	r.next = next
 	r.mu.Unlock()
@@ -70,9 +78,18 @@ func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
 	defer r.mu.Unlock()
 	var decisions []accounts.Decision
 	for i := range events {
-		decisions = append(decisions, r.registry.Admit(r.cat, events[i].AccountEvent)...)
+		if ev := &events[i].AccountEvent; TellsWho(ev.Type) {
+			decisions = append(decisions, r.registry.Admit(r.cat, alone(ev))...)
+		}
 	}
 	return decisions
+}
+
+// alone is what a roster keeps of an event: texts of its own, not parts of the whole record.
+func alone(ev *billing.AccountEvent) billing.AccountEvent {
+	return billing.AccountEvent{Type: ev.Type, EventID: strings.Clone(ev.EventID),
+		AccountID: strings.Clone(ev.AccountID), SubAccountID: strings.Clone(ev.SubAccountID),
+		EffectiveAt: ev.EffectiveAt, OpenedAt: ev.OpenedAt, Arrival: ev.Arrival}
 }
 
 // Who gives the main account that an id belongs to, and its cohort; nil where it is unknown.

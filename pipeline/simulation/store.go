@@ -120,7 +120,7 @@ type copyGroup struct {
 // apart by where they begin.
 func (s *Store) WriteBatch(ctx context.Context, b *stored.Batch) error {
 	what := "write batch"
-	if b.Deliveries.Len() > 0 {
+	if b.Deliveries.Len() > 0 { // else it is usage, which writes one at a time
 		first := b.Deliveries.At(0)
 		what += " from " + first.Arrival.Place()
 	}
@@ -184,6 +184,19 @@ func (s *Store) AccountEvents(
 		slices.SortFunc(out, func(a, b stored.Event) int { return a.Arrival.Compare(b.Arrival) })
 	})
 	return out, err
+}
+
+// Openings implements roster.Source.
+func (s *Store) Openings(
+	ctx context.Context, from roster.Position, each func([]stored.Event) error,
+) error {
+	events, err := s.AccountEvents(ctx, from)
+	if err != nil {
+		return err
+	}
+	return each(slices.DeleteFunc(events, func(e stored.Event) bool {
+		return !roster.TellsWho(e.Type)
+	}))
 }
 
 // FirstStored implements settle.Store.

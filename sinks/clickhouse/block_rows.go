@@ -3,14 +3,30 @@ package clickhouse
 import (
 	"context"
 	"encoding/binary"
-	"sync"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/stored"
 )
 
-// blocks keeps the memory of blocks for later ones.
-var blocks = sync.Pool{New: func() any { return &block{seen: map[string]uint32{}} }}
+// blocksKept is of how many blocks the memory is kept for later ones: as many as are made at once.
+const blocksKept = 3
+
+// takeBlock gives a block to make, and giveBack takes it back.
+func (s *Store) takeBlock() *block {
+	select {
+	case b := <-s.blocks:
+		return b
+	default:
+		return &block{seen: map[string]uint32{}}
+	}
+}
+
+func (s *Store) giveBack(b *block) {
+	select {
+	case s.blocks <- b:
+	default:
+	}
+}
 
 // eachBlock makes the rows of a table into blocks of at most InsertRowsMax rows, and inserts them.
 func (s *Store) eachBlock(
@@ -24,8 +40,8 @@ func (s *Store) eachBlock(
 	if err != nil {
 		return err
 	}
-	b := blocks.Get().(*block)
-	defer blocks.Put(b)
+	b := s.takeBlock()
+	defer s.giveBack(b)
 	for from := 0; from < rows; from += s.options.InsertRowsMax {
 		below := min(from+s.options.InsertRowsMax, rows)
 		b.begin(types, below-from, columns)

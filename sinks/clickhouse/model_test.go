@@ -32,6 +32,7 @@ type loopStore interface {
 	ingest.Store
 	openusage.Store
 	settle.Store
+	roster.Source
 }
 
 // pair is the model of pipeline/simulation and ClickHouse side by side. What loops write goes to
@@ -183,6 +184,22 @@ func (p *pair) AccountEvents(
 	return both(p, "AccountEvents", func(s loopStore) ([]stored.Event, error) {
 		return s.AccountEvents(ctx, from)
 	})
+}
+
+func (p *pair) Openings(
+	ctx context.Context, from roster.Position, each func([]stored.Event) error,
+) error {
+	events, err := both(p, "Openings", func(s loopStore) (all []stored.Event, err error) {
+		err = s.Openings(ctx, from, func(some []stored.Event) error {
+			all = append(all, some...)
+			return nil
+		})
+		return all, err
+	})
+	if err != nil {
+		return err
+	}
+	return each(events)
 }
 
 func (p *pair) SaveRoutes(

@@ -137,44 +137,81 @@ func (s *Store) FirstStored(ctx context.Context) ([]billing.Arrival, error) {
 	return out, err
 }
 
-// AccountEvents implements roster.Source and settle.Store: the stored events at or after a
-// position, in arrival order. Their bytes are decoded anew, by the same decoder as on arrival.
+// AccountEvents implements settle.Store: the stored events at or after a position, in the order of
+// their arrival.
 func (s *Store) AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error) {
+	var out []stored.Event
+	err := s.eachEvent(ctx, from, "", func(ev *stored.Event) error {
+		out = append(out, *ev)
+		return nil
+	})
+	return out, err
+}
+
+// openingsTogether is how many events a roster gets at once.
+const openingsTogether = 1_000
+
+// Openings implements roster.Source.
+func (s *Store) Openings(
+	ctx context.Context, from roster.Position, each func([]stored.Event) error,
+) error {
+	var some []stored.Event
+	err := s.eachEvent(ctx, from, fmt.Sprintf("AND type IN ('%s', '%s')", billing.AccountOpened,
+		billing.SubAccountAdded), func(ev *stored.Event) error {
+		if some = append(some, *ev); len(some) < openingsTogether {
+			return nil
+		}
+		err := each(some)
+		some = some[:0]
+		return err
+	})
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	return each(some)
+}
+
+// eachEvent reads the stored events at or after a position that fulfil one more condition, in
+// arrival order. Their bytes are decoded anew, by the same decoder as on arrival.
+func (s *Store) eachEvent(
+	ctx context.Context, from roster.Position, and string, each func(*stored.Event) error,
+) error {
 	const doing = "read account events"
 	logs, offsets := make([]string, 0, len(from)), make([]int64, 0, len(from))
 	for log, at := range from { // a condition; its order does not matter
 		logs, offsets = append(logs, log), append(offsets, at)
 	}
-	where, args := "", []any{}
+	where, args := "WHERE true ", []any{}
 	if len(logs) > 0 {
 		where = `WHERE offset >= transform(concat(toString(topic), '/', toString(partition)),
-			?, ?, toInt64(0))`
+			?, ?, toInt64(0)) `
 		args = append(args, logs, offsets)
 	}
 	rows, err := s.conn.Query(ctx, `SELECT topic, partition, offset, appended_at, value
-		FROM account_events FINAL `+where+` ORDER BY appended_at, topic, partition, offset`,
+		FROM account_events FINAL `+where+and+` ORDER BY appended_at, topic, partition, offset`,
 		args...)
 	if err != nil {
-		return nil, s.options.explain(doing, err)
+		return s.options.explain(doing, err)
 	}
 	defer rows.Close() //nolint:errcheck // only read
-	var out []stored.Event
 	for rows.Next() {
 		var at billing.Arrival
 		var appended time.Time
 		var value string
 		if err := rows.Scan(&at.Topic, &at.Partition, &at.Offset, &appended, &value); err != nil {
-			return nil, s.options.explain(doing, err)
+			return s.options.explain(doing, err)
 		}
 		at.Appended = billing.InstantOf(appended)
 		ev, refusal := s.options.Events.Decode([]byte(value), at)
 		if refusal != nil {
-			return nil, fmt.Errorf("%s: the stored event at %s no longer decodes: %w", doing,
-				at.Place(), refusal)
+			return fmt.Errorf("%s: the stored event at %s no longer decodes: %w", doing, at.Place(),
+				refusal)
 		}
-		out = append(out, stored.Event{AccountEvent: ev, Value: []byte(value)})
+		if err := each(&stored.Event{AccountEvent: ev, Value: []byte(value)}); err != nil {
+			return err
+		}
 	}
-	return out, s.options.explain(doing, rows.Err())
+	return s.options.explain(doing, rows.Err())
 }
 
 // Unenriched gives calls of open days whose account was unknown when they arrived.

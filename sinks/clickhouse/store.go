@@ -16,6 +16,8 @@ type Store struct {
 
 	mu     sync.Mutex
 	tables map[string]tableColumns // what system.columns says, read once per table
+
+	blocks chan *block // memory of blocks that are inserted
 }
 
 // Open connects and makes sure that the server answers, the password is right and the database is
@@ -34,7 +36,8 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ClickHouse at %s: %w", options.Addr, err)
 	}
-	s := &Store{options: options, conn: conn, tables: map[string]tableColumns{}}
+	s := &Store{options: options, conn: conn, tables: map[string]tableColumns{},
+		blocks: make(chan *block, blocksKept)}
 	if err := s.Ping(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
