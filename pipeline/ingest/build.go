@@ -40,8 +40,8 @@ type look struct {
 	judged []judged
 }
 
-// judged is a shape, and all that it follows from beside a look; the cohort is nil while the account
-// is unknown. Of the time of a call its day is enough (tagging.Judge).
+// judged is a shape, and all that it follows from beside a look; the cohort is nil while the
+// account is unknown. Of the time of a call its day is enough (tagging.Judge).
 type judged struct {
 	cohort *catalog.Cohort
 	day    billing.Day

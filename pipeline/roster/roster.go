@@ -26,8 +26,8 @@ type Source interface {
 	Openings(ctx context.Context, from Position, each func([]stored.Event) error) error
 }
 
-// TellsWho tells whether events of a type say who an account is. All others are nothing to a roster,
-// which so takes the memory of ids alone, however much has happened to the accounts.
+// TellsWho tells whether events of a type say who an account is. All others are nothing to a
+// roster, which so takes the memory of ids alone, however much has happened to the accounts.
 func TellsWho(t billing.EventType) bool {
 	return t == billing.AccountOpened || t == billing.SubAccountAdded
 }
