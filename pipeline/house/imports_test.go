@@ -34,7 +34,7 @@ var order = map[string][]string{
 	"stored":   {"billing", "tagging"},
 	"kafkalog": {},
 	"observe":  {"kafkalog"},
-	"roster":   {"accounts", "catalog", "stored", "tagging"},
+	"roster":   {"accounts", "billing", "catalog", "stored", "tagging"},
 	"ingest": {"billing", "catalog", "decode", "kafkalog", "observe", "roster", "stored",
 		"tagging"},
 	"retention": {"billing", "observe"},

@@ -141,7 +141,7 @@ func (s *Store) FirstStored(ctx context.Context) ([]billing.Arrival, error) {
 // their arrival.
 func (s *Store) AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error) {
 	var out []stored.Event
-	err := s.eachEvent(ctx, from, "", func(ev *stored.Event) error {
+	err := s.eachEvent(ctx, from, nil, func(ev *stored.Event) error {
 		out = append(out, *ev)
 		return nil
 	})
@@ -156,8 +156,8 @@ func (s *Store) Openings(
 	ctx context.Context, from roster.Position, each func([]stored.Event) error,
 ) error {
 	var some []stored.Event
-	err := s.eachEvent(ctx, from, fmt.Sprintf("AND type IN ('%s', '%s')", billing.AccountOpened,
-		billing.SubAccountAdded), func(ev *stored.Event) error {
+	openings := []string{string(billing.AccountOpened), string(billing.SubAccountAdded)}
+	err := s.eachEvent(ctx, from, openings, func(ev *stored.Event) error {
 		if some = append(some, *ev); len(some) < openingsTogether {
 			return nil
 		}
@@ -171,10 +171,10 @@ func (s *Store) Openings(
 	return each(some)
 }
 
-// eachEvent reads the stored events at or after a position that fulfil one more condition, in
+// eachEvent reads the stored events at or after a position, of all types where none is given, in
 // arrival order. Their bytes are decoded anew, by the same decoder as on arrival.
 func (s *Store) eachEvent(
-	ctx context.Context, from roster.Position, and string, each func(*stored.Event) error,
+	ctx context.Context, from roster.Position, types []string, each func(*stored.Event) error,
 ) error {
 	const doing = "read account events"
 	logs, offsets := make([]string, 0, len(from)), make([]int64, 0, len(from))
@@ -187,8 +187,12 @@ func (s *Store) eachEvent(
 			?, ?, toInt64(0)) `
 		args = append(args, logs, offsets)
 	}
+	if len(types) > 0 {
+		where += "AND type IN (?) "
+		args = append(args, types)
+	}
 	rows, err := s.conn.Query(ctx, `SELECT topic, partition, offset, appended_at, value
-		FROM account_events FINAL `+where+and+` ORDER BY appended_at, topic, partition, offset`,
+		FROM account_events FINAL `+where+` ORDER BY appended_at, topic, partition, offset`,
 		args...)
 	if err != nil {
 		return s.options.explain(doing, err)
