@@ -124,9 +124,7 @@ func newInsertCommand() *cobra.Command {
 			group.SetLimit(runtime.NumCPU())
 			for _, block := range blocks {
 				group.Go(func() error {
-					_, err := post(ctx, args[1], args[2],
-						"INSERT INTO call_copies SETTINGS optimize_on_insert = 0 FORMAT Native", // as tollstream's
-						bytes.NewReader(block))
+					_, err := post(ctx, args[1], args[2], insertBlock, bytes.NewReader(block))
 					return err
 				})
 			}
@@ -137,6 +135,9 @@ func newInsertCommand() *cobra.Command {
 		},
 	}
 }
+
+// insertBlock inserts a ready block as tollstream inserts its own.
+const insertBlock = "INSERT INTO call_copies SETTINGS optimize_on_insert = 0 FORMAT Native"
 
 func readBlocks(folder string) (blocks [][]byte, err error) {
 	paths, err := filepath.Glob(filepath.Join(folder, "*.native"))
