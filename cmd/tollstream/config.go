@@ -99,6 +99,7 @@ type IngestConfig struct {
 	BatchRecordsMax int
 	BatchBytesMax   Bytes
 	BatchAgeMax     time.Duration
+	WritesMax       int
 	RewindRecords   int
 }
 

@@ -75,7 +75,7 @@ func kafkaSettings(k *KafkaConfig) []setting {
 			def: "billing.service-status", doc: "Arrears, suspension and resumption."},
 		{key: "kafka.topics.quarantine", to: &k.Topics.Quarantine, def: "billing.quarantine",
 			doc: "Records that could not be used, with their bytes and the reason."},
-		{key: "kafka.fetch.max_bytes", to: &k.Fetch.MaxBytes, def: "2MiB",
+		{key: "kafka.fetch.max_bytes", to: &k.Fetch.MaxBytes, def: "1MiB",
 			least: "64KiB", most: "1GiB", doc: "Most that one broker answers to one read. Three reads " +
 				"are in memory at a time, decompressed."},
 		{key: "kafka.fetch.max_wait", to: &k.Fetch.MaxWait, def: "500ms", least: "1ms", most: "30s",
@@ -141,6 +141,9 @@ func loopSettings(c *Config) []setting {
 				"decompressed. One answer of the brokers can go beyond it."},
 		{key: "ingest.batch_age_max", to: &c.Ingest.BatchAgeMax, def: "1s", least: "10ms", most: "1m",
 			doc: "A batch is stored when its first record has waited so long."},
+		{key: "ingest.writes_max", to: &c.Ingest.WritesMax, def: "2", least: "1", most: "64",
+			doc: "How many batches are written at a time. More are for a ClickHouse with more cores; " +
+				"each takes the memory of a batch and of its insert."},
 		{key: "ingest.rewind_records", to: &c.Ingest.RewindRecords, def: "1500",
 			unit: "records per partition", least: "0", most: "1000000",
 			doc: "How far before the committed offset reading begins after a start. What is read " +

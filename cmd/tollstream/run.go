@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -24,6 +26,7 @@ bills when their window ends. One process may have all roles, or several share t
 			if err != nil {
 				return err
 			}
+			collectOften()
 			s, err := build(c.Context(), cfg, logger)
 			if err != nil {
 				return fmt.Errorf("start: %w", err)
@@ -34,4 +37,13 @@ bills when their window ends. One process may have all roles, or several share t
 	}
 	addConfigFlags(c)
 	return c
+}
+
+// collectOften has the garbage collector begin when the heap has grown by half, unless the
+// environment says something else (GOGC). Most of the memory are columns and blocks, in which there
+// is nothing to look for, so that collecting twice as often costs little and saves a third.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }

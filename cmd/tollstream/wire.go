@@ -295,8 +295,9 @@ func (s *system) ingest(ctx context.Context) error {
 		Settled: s.publisher,
 		Roster:  s.roster, Catalog: s.cat, Events: k.Topics.AccountEvents,
 		RecordsMax: s.cfg.Ingest.BatchRecordsMax, BytesMax: int(s.cfg.Ingest.BatchBytesMax),
-		AgeMax: s.cfg.Ingest.BatchAgeMax, Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics,
-		Progress: progress, Logger: s.logger,
+		AgeMax: s.cfg.Ingest.BatchAgeMax, WritesMax: s.cfg.Ingest.WritesMax,
+		Rewind: int64(s.cfg.Ingest.RewindRecords), Metrics: s.metrics, Progress: progress,
+		Logger:     s.logger,
 		Partitions: s.health.Loop(roleIngest+" partitions", s.cfg.HTTP.StallAfter),
 	}).Run(ctx)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // blocksKept is of how many blocks the memory is kept for later ones: as many as are made at once.
-const blocksKept = 3
+const blocksKept = 2
 
 // takeBlock gives a block to make, and giveBack takes it back.
 func (s *Store) takeBlock() *block {
