@@ -166,12 +166,14 @@ func dataSource(name, label, plugin string) map[string]any {
 		"refresh": 1, "hide": 0, "multi": false, "includeAll": false, "regex": "", "options": []any{}}
 }
 
+// AccountsSQL lists the accounts that the variable account chooses from.
+const AccountsSQL = "SELECT DISTINCT main_account FROM account_routes ORDER BY main_account"
+
 func accountVariable() map[string]any {
-	const sql = "SELECT DISTINCT main_account FROM account_routes ORDER BY main_account"
 	return map[string]any{"name": "account", "label": "账户 Account", "type": "query",
 		"datasource": sourceOf(clickhousePlugin, clickhouse), "refresh": 2, "hide": 0, "multi": false,
-		"includeAll": false, "regex": "", "sort": 0, "options": []any{}, "definition": sql,
-		"query": map[string]any{"refId": "account", "rawSql": sql, "editorType": "sql", "format": 1,
+		"includeAll": false, "regex": "", "sort": 0, "options": []any{}, "definition": AccountsSQL,
+		"query": map[string]any{"refId": "account", "rawSql": AccountsSQL, "editorType": "sql", "format": 1,
 			"queryType": "table"}}
 }
 

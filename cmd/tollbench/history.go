@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"tollstream/deploy/embedded"
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
+	"tollstream/schemas"
+	"tollstream/sinks/clickhouse"
+)
+
+// history is a database with the calls of many closed days and one open one. ClickHouse makes the
+// rows itself from the statements of history/, in the form in which the pipeline writes them.
+type history struct {
+	Calls, Days, Accounts int
+	Seed                  uint64
+	// IndexOnly leaves everything out but the index of taken calls, and DayRows is how many records
+	// the last day has; 0 is as many as the others.
+	IndexOnly bool `json:",omitempty"`
+	DayRows   int  `json:",omitempty"`
+}
+
+//go:embed history/*.sql
+var historySQL embed.FS
+
+// firstDay is the first day of every history; a year after it is in the middle of a month.
+var firstDay = billing.DateOf(2025, time.March, 15)
+
+// rowsUnit divides the records of a day evenly: by six partitions, by the third of a day that lies
+// before its closing time, and by the 101st that is a duplicate.
+const rowsUnit = 18 * 101
+
+// dayRows is how many records each day has.
+func (h history) dayRows() int {
+	rows := (h.Calls/h.Days*101/100 + rowsUnit - 1) / rowsUnit * rowsUnit
+	return max(rows, rowsUnit)
+}
+
+// rowsOf is how many records day number i has.
+func (h history) rowsOf(i int) int {
+	if i == h.Days && h.DayRows > 0 {
+		return (h.DayRows + rowsUnit - 1) / rowsUnit * rowsUnit
+	}
+	return h.dayRows()
+}
+
+// filled is a history that is served.
+type filled struct {
+	history
+	server *embedded.ClickHouse
+	conn   driver.Conn
+	store  *clickhouse.Store
+	cat    *catalog.Catalog
+	took   time.Duration // 0 where it was there already
+	bytes  map[string]uint64
+}
+
+const benchDatabase = "billing" // that of the dashboards
+
+// serve starts ClickHouse on a folder, and fills it unless it holds just this history.
+func (h history) serve(
+	ctx context.Context, self, folder string, notes io.Writer,
+) (_ *filled, err error) {
+	f := &filled{history: h}
+	if f.cat, err = catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog()); err != nil {
+		return nil, err
+	}
+	done, want := filepath.Join(folder, "filled.json"), ""
+	if text, err := json.Marshal(h); err == nil {
+		want = string(text)
+	}
+	have, err := os.ReadFile(done)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil && string(have) != want {
+		return nil, fmt.Errorf("%s holds another history: %s, not %s", folder, have, want)
+	}
+	fresh := err != nil
+	if fresh {
+		if err := emptied(folder); err != nil {
+			return nil, err
+		}
+	}
+	f.server, err = embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{Executable: self,
+		ServeOptions: embedded.ServeOptions{Listen: "127.0.0.1:0",
+			DataDir: filepath.Join(folder, "clickhouse")}})
+	if err != nil {
+		return nil, err
+	}
+	if err = f.open(ctx); err == nil && fresh {
+		start := time.Now()
+		if err = f.fill(ctx, notes); err == nil {
+			f.took = time.Since(start)
+			err = os.WriteFile(done, []byte(want), 0o600)
+		}
+	}
+	if err == nil {
+		f.bytes, err = f.sizes(ctx)
+	}
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// emptied makes a folder, or empties one that a fill that was cut short has left.
+func emptied(folder string) error {
+	if err := os.RemoveAll(filepath.Join(folder, "clickhouse")); err != nil {
+		return err
+	}
+	return os.MkdirAll(folder, 0o750)
+}
+
+func (f *filled) open(ctx context.Context) (err error) {
+	options := clickhouse.Options{Addr: f.server.Addr(), Database: benchDatabase}.For(f.cat)
+	if _, err = clickhouse.Migrate(ctx, options, false); err != nil {
+		return err
+	}
+	if f.conn, err = connect(f.server.Addr(), benchDatabase); err != nil {
+		return err
+	}
+	f.store, err = f.storeAt(ctx, f.server.Addr())
+	return err
+}
+
+// storeAt opens the store of the pipeline at an address.
+func (f *filled) storeAt(ctx context.Context, address string) (*clickhouse.Store, error) {
+	return clickhouse.Open(ctx, clickhouse.Options{Addr: address, Database: benchDatabase,
+		ReadTimeout: time.Hour}.For(f.cat))
+}
+
+func (f *filled) close() {
+	if f.store != nil {
+		_ = f.store.Close()
+	}
+	if f.conn != nil {
+		_ = f.conn.Close()
+	}
+	f.server.Kill()
+}
+
+// closedAt is when a day is closed.
+func closedAt(day billing.Day) billing.Instant {
+	return (day + 1).At(8*time.Hour, shanghai)
+}
+
+var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+// fill makes all rows, day by day.
+func (f *filled) fill(ctx context.Context, notes io.Writer) error {
+	for i := range f.Days + 1 {
+		if err := f.fillDay(ctx, i); err != nil {
+			return fmt.Errorf("day %d: %w", i, err)
+		}
+		if (i+1)%30 == 0 {
+			fmt.Fprintf(notes, "%d of %d days are filled\n", i+1, f.Days+1)
+		}
+	}
+	if f.IndexOnly {
+		return nil
+	}
+	if err := f.fillBills(ctx); err != nil {
+		return err
+	}
+	err := f.run(ctx, "accounts", map[string]string{"{accounts}": fmt.Sprint(f.Accounts),
+		"{closed}": instant(closedAt(firstDay - 1))})
+	if err != nil {
+		return err
+	}
+	open := firstDay + billing.Day(f.Days)
+	_, err = f.store.SweepOpenUsage(ctx, (open+1).At(0, shanghai), open)
+	return err
+}
+
+// fillDay makes the rows of a day: what ingest stores, and, of a closed one, what its closing does.
+func (f *filled) fillDay(ctx context.Context, i int) error {
+	values := f.day(i)
+	closed := i < f.Days
+	var parts []string
+	switch {
+	case f.IndexOnly && closed:
+		parts = []string{"taken"}
+	case f.IndexOnly || !closed:
+		parts = []string{"records"}
+	default:
+		parts = []string{"records", "taken", "closing"}
+	}
+	if len(parts) > 1 || !f.IndexOnly {
+		err := f.statements(ctx, "DROP TABLE IF EXISTS bench_records; CREATE TABLE bench_records "+
+			"ENGINE = Memory AS "+values["{records}"]+"; CREATE TABLE IF NOT EXISTS bench_billed "+
+			"(main String, account UInt32, closed_at DateTime64(6, 'Asia/Shanghai'), "+
+			"tag LowCardinality(String), package String, outcome LowCardinality(String), day Date, "+
+			"calls UInt64) ENGINE = MergeTree ORDER BY closed_at")
+		if err != nil {
+			return err
+		}
+		values["{records}"] = "SELECT * FROM bench_records"
+	}
+	for _, part := range parts {
+		if err := f.run(ctx, part, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// day gives the values of a day's statements.
+func (f *filled) day(i int) map[string]string {
+	rows, day := f.rowsOf(i), firstDay+billing.Day(i)
+	first := i * f.dayRows()
+	low := 0
+	if i > 0 {
+		low = (first + f.dayRows()/3) / 6
+	}
+	high := (first + f.dayRows() + f.rowsOf(i+1)/3) / 6
+	values := map[string]string{"{rows}": fmt.Sprint(rows), "{first}": fmt.Sprint(first),
+		"{seed}": fmt.Sprint(f.Seed), "{accounts}": fmt.Sprint(f.Accounts),
+		"{late}": fmt.Sprint(i > 3), "{start}": fmt.Sprint(int64(day.At(0, shanghai))),
+		"{closed}": instant(closedAt(day)), "{number}": fmt.Sprint(i),
+		"{day}": "toDate('" + day.String() + "')", "{opened}": "toDate('" + firstDay.String() + "')",
+		"{low}": fmt.Sprint(low), "{high}": fmt.Sprint(high), "{digest}": f.cat.Digest}
+	values["{records}"] = replaced(sqlOf("day"), values)
+	return values
+}
+
+// fillBills makes the bills, month by month.
+func (f *filled) fillBills(ctx context.Context) error {
+	last := closedAt(firstDay + billing.Day(f.Days-1))
+	start := time.Date(2025, time.March, 1, 8, 0, 1, 0, shanghai)
+	for ; billing.InstantOf(start) <= last; start = start.AddDate(0, 1, 0) {
+		err := f.run(ctx, "bills", map[string]string{"{from}": instant(billing.InstantOf(start)),
+			"{to}":   instant(billing.InstantOf(start.AddDate(0, 1, 0))),
+			"{last}": instant(last), "{digest}": f.cat.Digest})
+		if err != nil {
+			return err
+		}
+	}
+	return f.statements(ctx, "DROP TABLE bench_records; DROP TABLE bench_billed")
+}
+
+// instant is an instant as SQL.
+func instant(at billing.Instant) string {
+	return fmt.Sprintf("fromUnixTimestamp64Micro(toInt64(%d), 'Asia/Shanghai')", int64(at))
+}
+
+// sqlOf reads a file of history/.
+func sqlOf(name string) string {
+	text, err := historySQL.ReadFile("history/" + name + ".sql")
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	return string(text)
+}
+
+func replaced(sql string, values map[string]string) string {
+	var pairs []string
+	for name, value := range values { // no value holds another's name
+		pairs = append(pairs, name, value)
+	}
+	return strings.NewReplacer(pairs...).Replace(sql)
+}
+
+// run runs a file of history/ with values put in.
+func (f *filled) run(ctx context.Context, name string, values map[string]string) error {
+	return f.statements(ctx, replaced(sqlOf(name), values))
+}
+
+// statements runs statements one after the other. No text in them has a semicolon.
+func (f *filled) statements(ctx context.Context, list string) error {
+	for sql := range strings.SplitSeq(list, ";") {
+		if strings.TrimSpace(sql) == "" {
+			continue
+		}
+		if _, err := post(ctx, f.server.Addr(), benchDatabase, "", strings.NewReader(sql)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sizes are the bytes on disk of each table.
+func (f *filled) sizes(ctx context.Context) (map[string]uint64, error) {
+	rows, err := f.conn.Query(ctx, `SELECT table, sum(bytes_on_disk) FROM system.parts
+		WHERE active AND database = currentDatabase() GROUP BY table`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	out := map[string]uint64{}
+	for rows.Next() {
+		var table string
+		var bytes uint64
+		if err := rows.Scan(&table, &bytes); err != nil {
+			return nil, err
+		}
+		out[table] = bytes
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// queryOptions are the flags of `tollbench query`.
+type queryOptions struct {
+	Calls                  []int
+	Days, Accounts, Rounds int
+	Seed                   uint64
+	Out                    string `json:"-"`
+	Data                   string `json:"-"`
+	Program                string `json:"-"`
+	self                   string
+	more                   []question // beside the usual ones, for tests
+}
+
+func newQueryCommand() *cobra.Command {
+	o := &queryOptions{}
+	var size, smaller int
+	c := &cobra.Command{
+		Use:   "query",
+		Short: "Measure dashboards and explanations over many calls",
+		Long: `Fills an embedded ClickHouse with the calls of closed days and of an open one, and asks what the
+panels of the dashboards, the commands on bills and the HTTP API ask, again and again. Does the same
+with fewer calls, so that it shows by how much each question grows. Prints a table, and writes
+query.json into --out. A folder that was filled before is used again. The exit status is 1 where a
+question fails, or has no rows where there have to be some.`,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if o.self, err = os.Executable(); err != nil {
+				return err
+			}
+			o.Calls = []int{size}
+			if smaller > 1 {
+				o.Calls = []int{size, size / smaller}
+			}
+			r, err := measureQueries(c.Context(), o, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(c.OutOrStdout(), r.text())
+			return errors.Join(saveJSON(o.Out, "query.json", r), r.fault())
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&size, "calls", 100_000_000, "calls in the database, about")
+	f.IntVar(&smaller, "smaller", 4, "ask a database with so many times fewer calls too; 1 leaves it out")
+	f.IntVar(&o.Days, "days", 365, "closed days; one more is open")
+	f.IntVar(&o.Accounts, "accounts", 4000, "main accounts")
+	f.IntVar(&o.Rounds, "rounds", 20, "how often each question is asked, after once that counts apart")
+	f.Uint64Var(&o.Seed, "seed", 1, "number from which the calls follow")
+	f.StringVar(&o.Data, "data", "", "folder for the databases, kept; a temporary one otherwise")
+	f.StringVar(&o.Out, "out", "build/bench", "folder for the results")
+	f.StringVar(&o.Program, "program", "build/tollstream", "the built tollstream")
+	return c
+}
+
+// measureQueries asks everything of databases of all sizes, the largest first.
+func measureQueries(
+	ctx context.Context, o *queryOptions, notes io.Writer,
+) (_ *queryReport, err error) {
+	folder := o.Data
+	if folder == "" {
+		if folder, err = os.MkdirTemp("", "tollbench-"); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(folder) //nolint:errcheck // temporary
+	}
+	r := newQueryReport(o)
+	for _, calls := range o.Calls {
+		h := history{Calls: calls, Days: o.Days, Accounts: o.Accounts, Seed: o.Seed}
+		size, err := o.measureSize(ctx, h, filepath.Join(folder, fmt.Sprint("query-", calls)), notes)
+		if err != nil {
+			return nil, fmt.Errorf("%d calls: %w", calls, err)
+		}
+		r.Sizes = append(r.Sizes, size)
+	}
+	r.finish()
+	return r, nil
+}
+
+// measureSize asks everything of one database.
+func (o *queryOptions) measureSize(
+	ctx context.Context, h history, folder string, notes io.Writer,
+) (*querySize, error) {
+	f, err := h.serve(ctx, o.self, folder, notes)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	m, err := startMeter(f.server.Addr())
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	list, err := f.questions(ctx, m, o.Program)
+	if err != nil {
+		return nil, err
+	}
+	size := &querySize{History: h, Filled: f.took.Round(time.Second).String(), Bytes: f.bytes}
+	list = append(list, o.more...)
+	for i := range list {
+		size.Answers = append(size.Answers, &answerTimes{Question: list[i].name})
+	}
+	for round := range o.Rounds + 1 { // the first one is apart
+		for i := range list {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			size.Answers[i].ask(ctx, &list[i], m, f.server.PID(), round == 0)
+		}
+		if round == 0 {
+			fmt.Fprintf(notes, "%d calls: every question was asked once\n", h.Calls)
+		}
+	}
+	return size, nil
+}
