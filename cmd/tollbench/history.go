@@ -60,12 +60,13 @@ func (h history) rowsOf(i int) int {
 // filled is a history that is served.
 type filled struct {
 	history
-	server *embedded.ClickHouse
-	conn   driver.Conn
-	store  *clickhouse.Store
-	cat    *catalog.Catalog
-	took   time.Duration // 0 where it was there already
-	bytes  map[string]uint64
+	server     *embedded.ClickHouse
+	conn       driver.Conn
+	store      *clickhouse.Store
+	cat        *catalog.Catalog
+	filledDays int
+	took       time.Duration // 0 where it was there already
+	bytes      map[string]uint64
 }
 
 const benchDatabase = "billing" // that of the dashboards
@@ -78,22 +79,8 @@ func (h history) serve(
 	if f.cat, err = catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog()); err != nil {
 		return nil, err
 	}
-	done, want := filepath.Join(folder, "filled.json"), ""
-	if text, err := json.Marshal(h); err == nil {
-		want = string(text)
-	}
-	have, err := os.ReadFile(done)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.look(folder); err != nil {
 		return nil, err
-	}
-	if err == nil && string(have) != want {
-		return nil, fmt.Errorf("%s holds another history: %s, not %s", folder, have, want)
-	}
-	fresh := err != nil
-	if fresh {
-		if err := emptied(folder); err != nil {
-			return nil, err
-		}
 	}
 	f.server, err = embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{Executable: self,
 		ServeOptions: embedded.ServeOptions{Listen: "127.0.0.1:0",
@@ -101,12 +88,10 @@ func (h history) serve(
 	if err != nil {
 		return nil, err
 	}
-	if err = f.open(ctx); err == nil && fresh {
+	if err = f.open(ctx); err == nil && f.filledDays <= f.Days {
 		start := time.Now()
-		if err = f.fill(ctx, notes); err == nil {
-			f.took = time.Since(start)
-			err = os.WriteFile(done, []byte(want), 0o600)
-		}
+		err = f.fill(ctx, folder, notes)
+		f.took = time.Since(start)
 	}
 	if err == nil {
 		f.bytes, err = f.sizes(ctx)
@@ -118,12 +103,39 @@ func (h history) serve(
 	return f, nil
 }
 
-// emptied makes a folder, or empties one that a fill that was cut short has left.
-func emptied(folder string) error {
-	if err := os.RemoveAll(filepath.Join(folder, "clickhouse")); err != nil {
+// filledUpTo is the file that says what a folder holds.
+type filledUpTo struct {
+	History history
+	Days    int
+}
+
+const filledFile = "filled.json"
+
+// look finds out how far a folder is filled. A fill that was cut short goes on where it was: rows
+// that are made again are the same.
+func (f *filled) look(folder string) error {
+	text, err := os.ReadFile(filepath.Join(folder, filledFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.MkdirAll(folder, 0o750)
+	}
+	var have filledUpTo
+	if err == nil {
+		err = json.Unmarshal(text, &have)
+	}
+	if err == nil && have.History != f.history {
+		err = fmt.Errorf("%s holds another history: %s", folder, text)
+	}
+	f.filledDays = have.Days
+	return err
+}
+
+// note says in the folder how many days are filled.
+func (f *filled) note(folder string, days int) error {
+	text, err := json.Marshal(filledUpTo{f.history, days})
+	if err != nil {
 		return err
 	}
-	return os.MkdirAll(folder, 0o750)
+	return os.WriteFile(filepath.Join(folder, filledFile), text, 0o600)
 }
 
 func (f *filled) open(ctx context.Context) (err error) {
@@ -162,29 +174,30 @@ func closedAt(day billing.Day) billing.Instant {
 var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 
 // fill makes all rows, day by day.
-func (f *filled) fill(ctx context.Context, notes io.Writer) error {
-	for i := range f.Days + 1 {
+func (f *filled) fill(ctx context.Context, folder string, notes io.Writer) error {
+	for i := f.filledDays; i <= f.Days; i++ {
 		if err := f.fillDay(ctx, i); err != nil {
 			return fmt.Errorf("day %d: %w", i, err)
+		}
+		if err := f.note(folder, i); err != nil { // this day again, until all is done
+			return err
 		}
 		if (i+1)%30 == 0 {
 			fmt.Fprintf(notes, "%d of %d days are filled\n", i+1, f.Days+1)
 		}
 	}
-	if f.IndexOnly {
-		return nil
-	}
-	if err := f.fillBills(ctx); err != nil {
-		return err
-	}
 	err := f.run(ctx, "accounts", map[string]string{"{accounts}": fmt.Sprint(f.Accounts),
 		"{closed}": instant(closedAt(firstDay - 1))})
+	if err == nil && !f.IndexOnly {
+		if err = f.fillBills(ctx); err == nil {
+			open := firstDay + billing.Day(f.Days)
+			_, err = f.store.SweepOpenUsage(ctx, (open+1).At(0, shanghai), open)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	open := firstDay + billing.Day(f.Days)
-	_, err = f.store.SweepOpenUsage(ctx, (open+1).At(0, shanghai), open)
-	return err
+	return f.note(folder, f.Days+1)
 }
 
 // fillDay makes the rows of a day: what ingest stores, and, of a closed one, what its closing does.
@@ -205,7 +218,8 @@ func (f *filled) fillDay(ctx context.Context, i int) error {
 			"ENGINE = Memory AS "+values["{records}"]+"; CREATE TABLE IF NOT EXISTS bench_billed "+
 			"(main String, account UInt32, closed_at DateTime64(6, 'Asia/Shanghai'), "+
 			"tag LowCardinality(String), package String, outcome LowCardinality(String), day Date, "+
-			"calls UInt64) ENGINE = MergeTree ORDER BY closed_at")
+			"calls UInt64) ENGINE = ReplacingMergeTree "+
+			"ORDER BY (closed_at, main, tag, package, outcome, day)")
 		if err != nil {
 			return err
 		}
@@ -250,7 +264,7 @@ func (f *filled) fillBills(ctx context.Context) error {
 			return err
 		}
 	}
-	return f.statements(ctx, "DROP TABLE bench_records; DROP TABLE bench_billed")
+	return f.statements(ctx, "DROP TABLE IF EXISTS bench_records; DROP TABLE bench_billed")
 }
 
 // instant is an instant as SQL.

@@ -22,7 +22,7 @@ FROM (
         if(daily, toString(toDate(closing) - 1), formatDateTime(toDate(closing) - 1, '%Y-%m'))
             AS billed,
         if(daily, toString(day), formatDateTime(day, '%Y-%m')) AS period
-    FROM bench_billed
+    FROM bench_billed FINAL
     WHERE closed_at >= {from} AND closed_at < {to}
     GROUP BY main, account, outcome, tag, package, closing, billed, period)
 WHERE closing <= {last};
