@@ -53,10 +53,12 @@ question fails, or has no rows where there have to be some.`,
 	}
 	f := c.Flags()
 	f.IntVar(&size, "calls", 100_000_000, "calls in the database, about")
-	f.IntVar(&smaller, "smaller", 4, "ask a database with so many times fewer calls too; 1 leaves it out")
+	f.IntVar(&smaller, "smaller", 4,
+		"ask a database with so many times fewer calls too; 1 leaves it out")
 	f.IntVar(&o.Days, "days", 365, "closed days; one more is open")
 	f.IntVar(&o.Accounts, "accounts", 4000, "main accounts")
-	f.IntVar(&o.Rounds, "rounds", 20, "how often each question is asked, after once that counts apart")
+	f.IntVar(&o.Rounds, "rounds", 20,
+		"how often each question is asked, after once that counts apart; 0 only fills")
 	f.Uint64Var(&o.Seed, "seed", 1, "number from which the calls follow")
 	f.StringVar(&o.Data, "data", "", "folder for the databases, kept; a temporary one otherwise")
 	f.StringVar(&o.Out, "out", "build/bench", "folder for the results")
@@ -97,6 +99,10 @@ func (o *queryOptions) measureSize(
 		return nil, err
 	}
 	defer f.close()
+	size := &querySize{History: h, Filled: f.took.Round(time.Second).String(), Bytes: f.bytes}
+	if o.Rounds == 0 {
+		return size, nil
+	}
 	m, err := startMeter(f.server.Addr())
 	if err != nil {
 		return nil, err
@@ -106,7 +112,6 @@ func (o *queryOptions) measureSize(
 	if err != nil {
 		return nil, err
 	}
-	size := &querySize{History: h, Filled: f.took.Round(time.Second).String(), Bytes: f.bytes}
 	list = append(list, o.more...)
 	for i := range list {
 		size.Answers = append(size.Answers, &answerTimes{Question: list[i].name})

@@ -129,8 +129,8 @@ func (r *queryReport) fault() error {
 func (r *queryReport) text() string {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"question", "p50 ms", "p95 ms", "max ms", "first ms", "CPU ms", "rows read",
-		"MB read", "times smaller"})
+	t.AppendHeader(table.Row{"question", "p50 ms", "p95 ms", "max ms", "first ms", "CPU ms",
+		"rows read", "MB read", "times smaller"})
 	answers := slices.Clone(r.Sizes[0].Answers)
 	slices.SortFunc(answers, func(a, b *answerTimes) int { return int(1e6 * (b.P95 - a.P95)) })
 	ms := func(seconds float64) string { return fmt.Sprintf("%.0f", seconds*1000) }

@@ -76,7 +76,8 @@ func (f *filled) someone(ctx context.Context, account string) (someone, error) {
 	return s, err
 }
 
-// panels are asked as the dashboards' user asks, over the thirty days up to the end of the open one.
+// panels are asked as the dashboards' user asks, over the thirty days up to the end of the open
+// one.
 func (f *filled) panels(m *meter, account string) ([]question, error) {
 	to := (firstDay + billing.Day(f.Days)).At(24*time.Hour-time.Second, shanghai).Time()
 	list, err := grafana.Questions(to.AddDate(0, 0, -30), to, account)
@@ -176,7 +177,8 @@ func (f *filled) api(ctx context.Context, m *meter, s someone, who string) ([]qu
 				all += logs[i].Calls
 			}
 			if all != l.Quantity {
-				return 0, fmt.Errorf("line %d of %s says %d calls and has %d", l.No, s.bill, l.Quantity, all)
+				return 0, fmt.Errorf("line %d of %s says %d calls and has %d", l.No, s.bill,
+					l.Quantity, all)
 			}
 			return n, store.EachLineCall(ctx, b, l, 1000, func(*rows.LineCall) error {
 				n++

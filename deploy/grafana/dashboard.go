@@ -173,8 +173,8 @@ func accountVariable() map[string]any {
 	return map[string]any{"name": "account", "label": "账户 Account", "type": "query",
 		"datasource": sourceOf(clickhousePlugin, clickhouse), "refresh": 2, "hide": 0, "multi": false,
 		"includeAll": false, "regex": "", "sort": 0, "options": []any{}, "definition": AccountsSQL,
-		"query": map[string]any{"refId": "account", "rawSql": AccountsSQL, "editorType": "sql", "format": 1,
-			"queryType": "table"}}
+		"query": map[string]any{"refId": "account", "rawSql": AccountsSQL, "editorType": "sql",
+			"format": 1, "queryType": "table"}}
 }
 
 //go:embed pages/*.yaml
@@ -185,12 +185,16 @@ var pages embed.FS
 var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(),
 	"{days}", `day >= toDate($__fromTime, '`+Zone+`')
   AND day <= toDate($__toTime, '`+Zone+`')`,
-	"{closed_days}", `toDate(closed_at) - 1 >= toDate($__fromTime, '`+Zone+`')
-  AND toDate(closed_at) - 1 <= toDate($__toTime, '`+Zone+`')`,
+	// A day is closed on the day after it. The times themselves are compared, since tables are sorted
+	// by them.
+	"{closed_days}", `closed_at >= toDateTime64(toDate($__fromTime, '`+Zone+`') + 1, 6, '`+Zone+`')
+  AND closed_at < toDateTime64(toDate($__toTime, '`+Zone+`') + 2, 6, '`+Zone+`')`,
 	"{at_day}", "toDateTime(day, '"+Zone+"') AS time",
-	"{unbilled_month}", `toStartOfMonth(day) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))
-  AND (state = 'open' OR account_id NOT IN (SELECT account_id FROM bills
-    WHERE toStartOfMonth(toDate(period_start)) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))))`,
+	"{unbilled_month}", `day >= toStartOfMonth(toDate($__toTime, '`+Zone+`'))
+  AND day < toStartOfMonth(toDate($__toTime, '`+Zone+`')) + INTERVAL 1 MONTH
+  AND (state = 'open' OR account_id NOT IN (SELECT account_id FROM bill_totals
+    WHERE toStartOfMonth(toDate(period_start)) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))
+      AND closed_at > toDateTime64(toStartOfMonth(toDate($__toTime, '`+Zone+`')), 6, '`+Zone+`')))`,
 	"{account_page}", "/d/tollstream-account?${__url_time_range}&var-account=${__value.raw}",
 )
 
