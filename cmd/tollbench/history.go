@@ -67,21 +67,11 @@ const benchDatabase = "billing" // that of the dashboards
 func (h history) serve(
 	ctx context.Context, self, folder string, notes io.Writer,
 ) (_ *filled, err error) {
-	f := &filled{history: h}
-	if f.cat, err = catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog()); err != nil {
-		return nil, err
-	}
-	f.digest = f.cat.Digest
-	if err := f.look(folder); err != nil {
-		return nil, err
-	}
-	f.server, err = embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{Executable: self,
-		ServeOptions: embedded.ServeOptions{Listen: "127.0.0.1:0",
-			DataDir: filepath.Join(folder, "clickhouse")}})
+	f, err := h.start(ctx, self, folder, func(f *filled) error { return f.look(folder) })
 	if err != nil {
 		return nil, err
 	}
-	if err = f.open(ctx); err == nil && f.filledDays <= f.Days {
+	if f.filledDays <= f.Days {
 		start := time.Now()
 		err = f.fill(ctx, folder, notes)
 		f.took = time.Since(start)
@@ -90,6 +80,38 @@ func (h history) serve(
 		f.bytes, err = f.sizes(ctx)
 	}
 	if err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// empty starts ClickHouse on a folder that it empties.
+func (h history) empty(ctx context.Context, self, folder string) (*filled, error) {
+	return h.start(ctx, self, folder, func(*filled) error {
+		return errors.Join(os.RemoveAll(folder), os.MkdirAll(folder, 0o750))
+	})
+}
+
+// start starts ClickHouse with the schema on a folder that was prepared.
+func (h history) start(
+	ctx context.Context, self, folder string, prepare func(*filled) error,
+) (_ *filled, err error) {
+	f := &filled{history: h}
+	if f.cat, err = catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog()); err != nil {
+		return nil, err
+	}
+	f.digest = f.cat.Digest
+	if err := prepare(f); err != nil {
+		return nil, err
+	}
+	f.server, err = embedded.StartClickHouse(ctx, embedded.ClickHouseOptions{Executable: self,
+		ServeOptions: embedded.ServeOptions{Listen: "127.0.0.1:0",
+			DataDir: filepath.Join(folder, "clickhouse")}})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.open(ctx); err != nil {
 		f.close()
 		return nil, err
 	}

@@ -6,8 +6,8 @@
 SELECT
     number AS n,
     n % 101 = 100 AS again,
-    if(again, n - 1 - cityHash64(n, {first}) % greatest(1, least(n, 5000)), n) AS earlier,
-    if(earlier % 101 = 100, earlier - 1, earlier) AS made,
+    if(again, toUInt64(n - 1 - cityHash64(n, {first}) % greatest(1, least(n, 5000))), n) AS earlier,
+    if(earlier % 101 = 100, toUInt64(earlier - 1), earlier) AS made,
     cityHash64({first} + made, {seed}) AS h,
     cityHash64(h) AS h2,
     toUInt32({accounts} * pow((h % 1000003) / 1000003, 3)) AS account,
