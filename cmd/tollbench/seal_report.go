@@ -78,6 +78,6 @@ func (r *sealReport) text() string {
 		columns = append(columns, table.ColumnConfig{Number: i, Align: text.AlignRight})
 	}
 	t.SetColumnConfigs(columns)
-	return t.Render() + fmt.Sprintf("\n%s, commit %s, %s, load %.1f before and %.1f after\n", r.Machine,
-		r.Commit, r.Took, r.Loads[0], r.Loads[1])
+	return t.Render() + fmt.Sprintf("\n%s, commit %s, %s, load %.1f before and %.1f after\n",
+		r.Machine, r.Commit, r.Took, r.Loads[0], r.Loads[1])
 }
