@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -182,7 +183,7 @@ var pages embed.FS
 
 // words stand in pages/ for what several panels say. Days are those of the dashboard's time range
 // in the zone of the bills: the plugin's own date filter takes the zone of the machine it runs on.
-var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(),
+var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(), "{sdk_dates}", sdkDates(),
 	"{days}", `day >= toDate($__fromTime, '`+Zone+`')
   AND day <= toDate($__toTime, '`+Zone+`')`,
 	// A day is closed on the day after it. The times themselves are compared, since tables are sorted
@@ -198,12 +199,27 @@ var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(),
 	"{account_page}", "/d/tollstream-account?${__url_time_range}&var-account=${__value.raw}",
 )
 
-// sdkMinimums are the rows of the oldest client libraries that the catalogue allows.
-func sdkMinimums() string {
+// sdkDates are the days from which on other client libraries are mandated.
+func sdkDates() string {
+	var days []string
+	for _, m := range faceID().SDKMinimums {
+		days = append(days, fmt.Sprintf("toDate('%s')", m.From))
+	}
+	slices.Sort(days)
+	return "[" + strings.Join(slices.Compact(days), ", ") + "]"
+}
+
+func faceID() *catalog.Catalog {
 	cat, err := catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
 	if err != nil {
 		panic(err) // tests of the catalogue say what is wrong with it
 	}
+	return cat
+}
+
+// sdkMinimums are the rows of the oldest client libraries that the catalogue allows.
+func sdkMinimums() string {
+	cat := faceID()
 	var rows []string
 	for i := range cat.SDKMinimums {
 		m := &cat.SDKMinimums[i]

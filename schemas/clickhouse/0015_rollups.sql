@@ -254,16 +254,20 @@ CREATE OR REPLACE VIEW usage_by_channel
     cohort LowCardinality(String) COMMENT 'Cohort of the main account; empty while unknown',
     charged UInt64 COMMENT 'Calls with a charged result code',
     free UInt64 COMMENT 'Calls that are not charged',
+    covered UInt64 COMMENT 'Charged calls that a package paid; decided by closings only',
+    postpaid UInt64 COMMENT 'Charged calls that the balance pays; decided by closings only',
+    uncovered UInt64 COMMENT 'Charged calls that nothing pays; decided by closings only',
     waiting UInt64 COMMENT 'Calls that wait for their account or a billing tag',
     state String COMMENT 'closed: taken by closings; open: not taken, as of the last sweep'
 )
 COMMENT 'usage_daily with channel and cohort; a key may have several rows, to be summed'
-AS SELECT account_id, day, tag, channel, cohort, charged, free, toUInt64(0) AS waiting,
-    'closed' AS state
+AS SELECT account_id, day, tag, channel, cohort, charged, free, covered, postpaid, uncovered,
+    toUInt64(0) AS waiting, 'closed' AS state
 FROM closed_usage FINAL
 WHERE closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed')
 UNION ALL
-SELECT account_id, day, tag, channel, cohort, charged, free, waiting, 'open' AS state
+SELECT account_id, day, tag, channel, cohort, charged, free, toUInt64(0) AS covered,
+    toUInt64(0) AS postpaid, toUInt64(0) AS uncovered, waiting, 'open' AS state
 FROM open_usage FINAL
 WHERE open_usage.as_of = (SELECT max(as_of) FROM usage_sweeps)
     AND ((SELECT max(day) FROM settlement_records FINAL WHERE state = 'closed')
