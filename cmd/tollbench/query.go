@@ -14,34 +14,37 @@ import (
 
 // queryOptions are the flags of `tollbench query`.
 type queryOptions struct {
-	Calls                  []int
-	Days, Accounts, Rounds int
-	Seed                   uint64
-	Out                    string `json:"-"`
-	Data                   string `json:"-"`
-	Program                string `json:"-"`
-	self                   string
-	more                   []question // beside the usual ones, for tests
+	Sizes            []historySize // the largest first
+	Accounts, Rounds int
+	Seed             uint64
+	Out              string `json:"-"`
+	Data             string `json:"-"`
+	Program          string `json:"-"`
+	self             string
+	more             []question // beside the usual ones, for tests
 }
+
+// historySize is how much a database has.
+type historySize struct{ Calls, Days int }
 
 func newQueryCommand() *cobra.Command {
 	o := &queryOptions{}
-	var size, smaller int
+	var calls, days, smaller int
 	c := &cobra.Command{
 		Use:   "query",
 		Short: "Measure dashboards and explanations over many calls",
 		Long: `Fills an embedded ClickHouse with the calls of closed days and of an open one, and asks what the
 panels of the dashboards, the commands on bills and the HTTP API ask, again and again. Does the same
-with fewer calls, so that it shows by how much each question grows. Prints a table, and writes
+with fewer days, so that it shows by how much each question grows. Prints a table, and writes
 query.json into --out. A folder that was filled before is used again. The exit status is 1 where a
 question fails, or has no rows where there have to be some.`,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if o.self, err = os.Executable(); err != nil {
 				return err
 			}
-			o.Calls = []int{size}
+			o.Sizes = []historySize{{calls, days}}
 			if smaller > 1 {
-				o.Calls = []int{size, size / smaller}
+				o.Sizes = append(o.Sizes, historySize{calls / smaller, days / smaller})
 			}
 			r, err := measureQueries(c.Context(), o, c.ErrOrStderr())
 			if err != nil {
@@ -52,10 +55,10 @@ question fails, or has no rows where there have to be some.`,
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&size, "calls", 100_000_000, "calls in the database, about")
+	f.IntVar(&calls, "calls", 100_000_000, "calls in the database, about")
 	f.IntVar(&smaller, "smaller", 4,
-		"ask a database with so many times fewer calls too; 1 leaves it out")
-	f.IntVar(&o.Days, "days", 365, "closed days; one more is open")
+		"ask a database of so many times fewer days and calls too; 1 leaves it out")
+	f.IntVar(&days, "days", 365, "closed days; one more is open")
 	f.IntVar(&o.Accounts, "accounts", 4000, "main accounts")
 	f.IntVar(&o.Rounds, "rounds", 20,
 		"how often each question is asked, after once that counts apart; 0 only fills")
@@ -78,11 +81,11 @@ func measureQueries(
 		defer os.RemoveAll(folder) //nolint:errcheck // temporary
 	}
 	r := newQueryReport(o)
-	for _, calls := range o.Calls {
-		h := history{Calls: calls, Days: o.Days, Accounts: o.Accounts, Seed: o.Seed}
-		size, err := o.measureSize(ctx, h, filepath.Join(folder, fmt.Sprint("query-", calls)), notes)
+	for _, s := range o.Sizes {
+		h := history{Calls: s.Calls, Days: s.Days, Accounts: o.Accounts, Seed: o.Seed}
+		size, err := o.measureSize(ctx, h, filepath.Join(folder, fmt.Sprint("query-", s.Calls)), notes)
 		if err != nil {
-			return nil, fmt.Errorf("%d calls: %w", calls, err)
+			return nil, fmt.Errorf("%d calls: %w", s.Calls, err)
 		}
 		r.Sizes = append(r.Sizes, size)
 	}

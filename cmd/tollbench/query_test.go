@@ -12,7 +12,8 @@ import (
 // without the rows that it has to have are named; a folder that holds another history is refused.
 func TestQuery(t *testing.T) {
 	built := options(t)
-	o := &queryOptions{Calls: []int{36_000, 18_000}, Days: 18, Accounts: 60, Rounds: 2, Seed: 1,
+	o := &queryOptions{Sizes: []historySize{{36_000, 18}, {17_000, 17}}, Accounts: 60, Rounds: 2,
+		Seed: 1,
 		Data: t.TempDir(), Out: built.Out, Program: built.Program, self: built.self,
 		more: []question{
 			{"broken", true, func(context.Context) (int, error) {
