@@ -314,6 +314,26 @@ func (f *filled) statements(ctx context.Context, list string) error {
 	return nil
 }
 
+// settledMax bounds the wait for merges.
+const settledMax = 10 * time.Minute
+
+// settled waits until ClickHouse merges nothing in the background.
+func (f *filled) settled(ctx context.Context) error {
+	for end := time.Now().Add(settledMax); time.Now().Before(end); {
+		var merges uint64
+		err := f.conn.QueryRow(ctx, "SELECT count() FROM system.merges").Scan(&merges)
+		if err != nil || merges == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
 // sizes are the bytes on disk of each table.
 func (f *filled) sizes(ctx context.Context) (map[string]uint64, error) {
 	rows, err := f.conn.Query(ctx, `SELECT table, sum(bytes_on_disk) FROM system.parts

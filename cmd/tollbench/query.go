@@ -119,6 +119,9 @@ func (o *queryOptions) measureSize(
 	for i := range list {
 		size.Answers = append(size.Answers, &answerTimes{Question: list[i].name})
 	}
+	if err := f.settled(ctx); err != nil {
+		return nil, err
+	}
 	for round := range o.Rounds + 1 { // the first one is apart
 		for i := range list {
 			if err := ctx.Err(); err != nil {

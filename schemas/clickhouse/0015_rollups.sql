@@ -105,7 +105,8 @@ CREATE TABLE IF NOT EXISTS closed_packages
     refunded Bool COMMENT 'Given back; it pays nothing'
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (account_id, closed_at, package_id)
+PARTITION BY toYYYYMM(closed_at)
+ORDER BY (closed_at, account_id, package_id)
 COMMENT 'Packages of accounts as closings left them. Read the view package_balances';
 
 CREATE TABLE IF NOT EXISTS taken_by_line
@@ -395,4 +396,5 @@ FROM closed_packages AS p FINAL
 WHERE (account_id, closed_at) IN (
     SELECT account_id, max(closed_at) FROM account_states
     WHERE closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed')
-    GROUP BY account_id);
+    GROUP BY account_id)
+SETTINGS do_not_merge_across_partitions_select_final = 1;
