@@ -113,6 +113,7 @@ GRANT SELECT ON billing.service_status TO tollstream_read;
 GRANT SELECT ON billing.settlement_records TO tollstream_read;
 GRANT SELECT ON billing.settlements TO tollstream_read;
 GRANT SELECT ON billing.status_changes TO tollstream_read;
+GRANT SELECT ON billing.taken_by_line TO tollstream_read;
 GRANT SELECT ON billing.taken_calls TO tollstream_read;
 GRANT SELECT ON billing.usage_by_channel TO tollstream_read;
 GRANT SELECT ON billing.usage_daily TO tollstream_read;
