@@ -50,8 +50,8 @@ var rollups = map[string]string{
 			AND c.need_charge != toString(c.charged) GROUP BY 1, 2, 3, 4, 5, 6, 7`,
 }
 
-// checkRollups compares what dashboards read with what it repeats, on the demo's month. EXCEPT counts
-// equal rows, so that one too many is seen.
+// checkRollups compares what dashboards read with what it repeats, on the demo's month. EXCEPT
+// counts equal rows, so that one too many is seen.
 func checkRollups(t *testing.T, server string) {
 	t.Helper()
 	count := func(sql string) string {
