@@ -132,6 +132,14 @@ fuzz: ## Fuzz every decoder and parser for TIME=30s each
 bench: build $(BENCH) $(ENGINE) ## tollstream beside other ways from Kafka to ClickHouse: docs/benchmarks.md (ROUNDS=3 RECORDS=2000000)
 	$(BENCH) ingest --rounds $(or $(ROUNDS),3) $(if $(RECORDS),--records $(RECORDS))
 
+.PHONY: bench-query
+bench-query: build $(BENCH) $(ENGINE) ## Dashboards, bills and explanations over CALLS calls (default 100000000; DATA=folder keeps them)
+	$(BENCH) query $(if $(CALLS),--calls $(CALLS)) $(if $(DATA),--data $(DATA))
+
+.PHONY: bench-seal
+bench-seal: $(BENCH) $(ENGINE) ## What a closing asks of a day of DAY calls and of an index of INDEX (10000000, 100000000)
+	$(BENCH) seal $(if $(INDEX),--index $(INDEX)) $(if $(DAY),--day $(DAY))
+
 .PHONY: microbench
 microbench: ## The packages' own benchmarks; compare ratios within one run, the machine is noisy
 	go test -run '^$$' -bench . -benchmem ./pipeline/... ./sinks/...

@@ -87,7 +87,7 @@ func newBillsListCommand(open storeOpener) *cobra.Command {
 			return open.with(func(
 				ctx context.Context, c *cobra.Command, s *clickhouse.Store, zone *time.Location,
 			) error {
-				bills, err := s.Bills(ctx, filter)
+				bills, err := s.BillTotals(ctx, filter)
 				if err != nil {
 					return err
 				}
@@ -100,15 +100,17 @@ func newBillsListCommand(open storeOpener) *cobra.Command {
 	return c
 }
 
-func listBills(c *cobra.Command, bills []*billing.Bill, limit int, zone *time.Location) error {
+func listBills(
+	c *cobra.Command, bills []clickhouse.BillTotal, limit int, zone *time.Location,
+) error {
 	more := len(bills) > limit
 	if more {
 		bills = bills[:limit]
 	}
 	rows := make([][]any, len(bills))
 	for i, b := range bills {
-		rows[i] = []any{b.BillID, string(b.Period.Cycle),
-			b.ClosedAt.Time().In(zone).Format("2006-01-02 15:04"), len(b.Lines),
+		rows[i] = []any{b.BillID, string(b.Cycle),
+			b.ClosedAt.Time().In(zone).Format("2006-01-02 15:04"), b.Lines,
 			text.Money(b.Total), b.Currency, text.Money(b.BalanceAfter)}
 	}
 	err := text.Table(c.OutOrStdout(), []any{"Bill", "Cycle", "Closed at", "Lines", "Total", "",

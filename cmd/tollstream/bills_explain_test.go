@@ -119,7 +119,7 @@ func (w *testWorld) missedCall(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", path, status, want, body)
 		}
 	}
-	w.sql(t, "DELETE FROM taken_calls WHERE call_id = 'late'")
+	w.sql(t, "DELETE FROM taken_by_line WHERE call_id = 'late'")
 	said := "line 3 of bill acme/2023-02-02 says 1 call and the store has 0"
 	status, _, stderr := w.command(t, "bills", "explain", "acme/2023-02-02", "--calls")
 	if status != exitFailed || !strings.Contains(stderr, said) {

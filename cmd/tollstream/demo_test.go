@@ -45,6 +45,7 @@ func TestDemo(t *testing.T) {
 	checkCookbook(t, m[1])
 	checkSDKReport(t, demo.Path, m[1])
 	checkDashboards(t, m[1])
+	checkRollups(t, m[1])
 	if err := demo.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

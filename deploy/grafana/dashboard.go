@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -166,13 +167,15 @@ func dataSource(name, label, plugin string) map[string]any {
 		"refresh": 1, "hide": 0, "multi": false, "includeAll": false, "regex": "", "options": []any{}}
 }
 
+// AccountsSQL lists the accounts that the variable account chooses from.
+const AccountsSQL = "SELECT DISTINCT main_account FROM account_routes ORDER BY main_account"
+
 func accountVariable() map[string]any {
-	const sql = "SELECT DISTINCT main_account FROM account_routes ORDER BY main_account"
 	return map[string]any{"name": "account", "label": "账户 Account", "type": "query",
 		"datasource": sourceOf(clickhousePlugin, clickhouse), "refresh": 2, "hide": 0, "multi": false,
-		"includeAll": false, "regex": "", "sort": 0, "options": []any{}, "definition": sql,
-		"query": map[string]any{"refId": "account", "rawSql": sql, "editorType": "sql", "format": 1,
-			"queryType": "table"}}
+		"includeAll": false, "regex": "", "sort": 0, "options": []any{}, "definition": AccountsSQL,
+		"query": map[string]any{"refId": "account", "rawSql": AccountsSQL, "editorType": "sql",
+			"format": 1, "queryType": "table"}}
 }
 
 //go:embed pages/*.yaml
@@ -180,24 +183,43 @@ var pages embed.FS
 
 // words stand in pages/ for what several panels say. Days are those of the dashboard's time range
 // in the zone of the bills: the plugin's own date filter takes the zone of the machine it runs on.
-var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(),
+var words = strings.NewReplacer("{sdk_minimums}", sdkMinimums(), "{sdk_dates}", sdkDates(),
 	"{days}", `day >= toDate($__fromTime, '`+Zone+`')
   AND day <= toDate($__toTime, '`+Zone+`')`,
-	"{closed_days}", `toDate(closed_at) - 1 >= toDate($__fromTime, '`+Zone+`')
-  AND toDate(closed_at) - 1 <= toDate($__toTime, '`+Zone+`')`,
+	// A day is closed on the day after it. The times themselves are compared, since tables are sorted
+	// by them.
+	"{closed_days}", `closed_at >= toDateTime64(toDate($__fromTime, '`+Zone+`') + 1, 6, '`+Zone+`')
+  AND closed_at < toDateTime64(toDate($__toTime, '`+Zone+`') + 2, 6, '`+Zone+`')`,
 	"{at_day}", "toDateTime(day, '"+Zone+"') AS time",
-	"{unbilled_month}", `toStartOfMonth(day) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))
-  AND (state = 'open' OR account_id NOT IN (SELECT account_id FROM bills
-    WHERE toStartOfMonth(toDate(period_start)) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))))`,
+	"{unbilled_month}", `day >= toStartOfMonth(toDate($__toTime, '`+Zone+`'))
+  AND day < toStartOfMonth(toDate($__toTime, '`+Zone+`')) + INTERVAL 1 MONTH
+  AND (state = 'open' OR account_id NOT IN (SELECT account_id FROM bill_totals
+    WHERE toStartOfMonth(toDate(period_start)) = toStartOfMonth(toDate($__toTime, '`+Zone+`'))
+      AND closed_at > toDateTime64(toStartOfMonth(toDate($__toTime, '`+Zone+`')), 6, '`+Zone+`')))`,
 	"{account_page}", "/d/tollstream-account?${__url_time_range}&var-account=${__value.raw}",
 )
 
-// sdkMinimums are the rows of the oldest client libraries that the catalogue allows.
-func sdkMinimums() string {
+// sdkDates are the days from which on other client libraries are mandated.
+func sdkDates() string {
+	var days []string
+	for _, m := range faceID().SDKMinimums {
+		days = append(days, fmt.Sprintf("toDate('%s')", m.From))
+	}
+	slices.Sort(days)
+	return "[" + strings.Join(slices.Compact(days), ", ") + "]"
+}
+
+func faceID() *catalog.Catalog {
 	cat, err := catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
 	if err != nil {
 		panic(err) // tests of the catalogue say what is wrong with it
 	}
+	return cat
+}
+
+// sdkMinimums are the rows of the oldest client libraries that the catalogue allows.
+func sdkMinimums() string {
+	cat := faceID()
 	var rows []string
 	for i := range cat.SDKMinimums {
 		m := &cat.SDKMinimums[i]

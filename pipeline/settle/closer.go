@@ -279,6 +279,7 @@ func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
 	fresh, due := account.Restate(of.said, at, at, cat.Settings.SuspendAfter, c.trigger())
 	chunk.Said = append(chunk.Said, basedOn(at, append(corrections, fresh...))...)
 	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
+		Cohort: account.Cohort, Packages: account.Packages,
 		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
 		DueAt: account.DueAt(cat, c.moment), StatusDue: due})
 	for i := range r.Taken {

@@ -121,6 +121,8 @@ type Requalified struct {
 // State is an account as a closing left it.
 type State struct {
 	AccountID string
+	Cohort    string
+	Packages  []closing.Package // as in JSON
 	JSON      []byte
 	InArrears bool
 	Pending   bool            // calls were taken that are not on a bill yet

@@ -5,7 +5,8 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
-CREATE OR REPLACE VIEW calls
+-- Defined anew later, so a slow migration may not put this one over that one.
+CREATE VIEW IF NOT EXISTS calls
 (
     call_id String COMMENT 'Id of one chargeable act (rule B4)',
     account_id String COMMENT 'Account as received: a main account or one of its sub-accounts',
@@ -129,7 +130,8 @@ COMMENT 'Calls whose own IsNeedCharge disagrees with the whitelist'
 AS SELECT call_id, account_id, occurred_at, channel, result_code, need_charge, charged
 FROM calls WHERE need_charge != '' AND no_tag = '' AND need_charge != toString(charged);
 
-CREATE OR REPLACE VIEW usage_daily
+-- Defined anew later, so a slow migration may not put this one over that one.
+CREATE VIEW IF NOT EXISTS usage_daily
 (
     account_id String COMMENT 'Main account; as received while that is unknown',
     day Date COMMENT 'Day of the calls in Asia/Shanghai',

@@ -3,7 +3,8 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
-CREATE OR REPLACE VIEW revenue_daily
+-- Defined anew later, so a slow migration may not put this one over that one.
+CREATE VIEW IF NOT EXISTS revenue_daily
 (
     day Date COMMENT 'Last day of the billed period: the day whose closing made the bill',
     tag LowCardinality(String) COMMENT 'Billing tag id; empty for rounding',

@@ -3,7 +3,8 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
-CREATE OR REPLACE VIEW package_balances
+-- Defined anew later, so a slow migration may not put this one over that one.
+CREATE VIEW IF NOT EXISTS package_balances
 (
     account_id String COMMENT 'Main account',
     package_id String COMMENT 'Package, as its purchase names it',

@@ -14,7 +14,7 @@ import (
 )
 
 // linePage is how many calls of a line are in memory at once. For each page the server looks
-// through all calls that the closings of the bill took.
+// through the calls of the line that the closings of the bill took.
 const linePage = 50_000
 
 // sortSpill is from how many bytes on the server sorts a line's calls on disk.
@@ -25,7 +25,7 @@ func OwnCalls(kind billing.LineKind) bool {
 	return kind != billing.TierAdjustmentLine && kind != billing.RoundingLine
 }
 
-// lineCalls selects, of taken_calls, the calls behind a line: those that closings took, or
+// lineCalls selects, of taken_by_line, the calls behind a line: those that closings took, or
 // reversed, after the account's bill before and up to this one, and that became what the line is
 // about.
 func lineCalls(b *billing.Bill, l *billing.BillLine) (*conditions, error) {
@@ -42,7 +42,6 @@ func lineCalls(b *billing.Bill, l *billing.BillLine) (*conditions, error) {
 	c.add("toString(outcome) IN (?)", outcomesOf(l))
 	if l.Kind == billing.VoidedLine {
 		const reversed = " FROM reversed_calls FINAL WHERE account_id = ? AND "
-		c.add("id_hash IN (SELECT xxHash64(call_id)"+reversed+window+")", b.AccountID, b.AccountID)
 		c.add("call_id IN (SELECT call_id"+reversed+window+")", b.AccountID, b.AccountID)
 		window = "closed_at <= " + closed
 		c.add(window)
@@ -75,7 +74,7 @@ func (s *Store) LineLogs(
 	}
 	var out []stored.LineLog
 	err = s.each(ctx, "count the calls of a line", `SELECT day, toString(topic), partition,
-			min(offset), max(offset), toInt64(count()) FROM taken_calls FINAL`+c.where()+`
+			min(offset), max(offset), toInt64(count()) FROM taken_by_line FINAL`+c.where()+`
 		GROUP BY day, topic, partition ORDER BY day, topic, partition`, c.args,
 		func(rows driverRows) error {
 			var x stored.LineLog
@@ -139,7 +138,7 @@ func (s *Store) lineCallPage(
 		driver.Settings{"max_bytes_before_external_sort": sortSpill}))
 	var page []stored.LineCall
 	err = s.each(spill, "read the calls of a line", `SELECT call_id, caller, occurred_at, closed_at,
-			topic, partition, offset FROM taken_calls FINAL`+c.where()+
+			topic, partition, offset FROM taken_by_line FINAL`+c.where()+
 		fmt.Sprintf(" ORDER BY occurred_at, call_id LIMIT %d", size), c.args,
 		func(rows driverRows) error {
 			var x stored.LineCall

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/report"
 	"tollstream/pipeline/stored"
@@ -65,9 +67,57 @@ func (s *Store) Bills(ctx context.Context, f BillFilter) ([]*billing.Bill, error
 	return out, err
 }
 
+// BillTotal is a bill without its lines and their explanations.
+type BillTotal struct {
+	BillID              string
+	Cycle               billing.Cycle
+	ClosedAt            billing.Instant
+	Lines               int
+	Total, BalanceAfter decimal.Decimal
+	Currency            string
+}
+
+// BillTotals lists bills without their lines, in the order (closed_at, account_id). An account's
+// bills stand together in one table, those of a closing in the other.
+func (s *Store) BillTotals(ctx context.Context, f BillFilter) ([]BillTotal, error) {
+	view := "bill_totals"
+	if f.Account != "" {
+		view = "bills"
+	}
+	c := f.conditions()
+	sql := fmt.Sprintf("SELECT bill_id, cycle, closed_at, lines, total, balance_after, currency "+
+		"FROM %s%s ORDER BY closed_at, account_id, bill_id LIMIT %d", view, c.where(), limitOf(f.Limit))
+	var out []BillTotal
+	err := s.each(ctx, "list bills", sql, c.args, func(rows driverRows) error {
+		var b BillTotal
+		var cycle string
+		var closed time.Time
+		var lines uint32
+		err := rows.Scan(&b.BillID, &cycle, &closed, &lines, &b.Total, &b.BalanceAfter, &b.Currency)
+		b.Cycle, b.ClosedAt, b.Lines = billing.Cycle(cycle), billing.InstantOf(closed), int(lines)
+		out = append(out, b)
+		return err
+	})
+	return out, err
+}
+
 // EachBill gives the canonical JSON of each bill in the order (closed_at, account_id).
 func (s *Store) EachBill(ctx context.Context, f BillFilter, each func(raw []byte) error) error {
-	var c conditions
+	c := f.conditions()
+	sql := fmt.Sprintf("SELECT json FROM bills%s ORDER BY closed_at, account_id, bill_id LIMIT %d",
+		c.where(), limitOf(f.Limit))
+	return s.each(ctx, "read bills", sql, c.args, func(rows driverRows) error {
+		var raw string
+		if err := rows.Scan(&raw); err != nil {
+			return err
+		}
+		return each([]byte(raw))
+	})
+}
+
+// conditions are those on the views bills and bill_totals.
+func (f *BillFilter) conditions() *conditions {
+	c := &conditions{}
 	if f.Account != "" {
 		c.add("account_id = ?", f.Account)
 	}
@@ -80,15 +130,7 @@ func (s *Store) EachBill(ctx context.Context, f BillFilter, each func(raw []byte
 	if f.To != 0 {
 		c.add("toDate(period_end) <= toDate(?)", f.To.String())
 	}
-	sql := fmt.Sprintf("SELECT json FROM bills%s ORDER BY closed_at, account_id, bill_id LIMIT %d",
-		c.where(), limitOf(f.Limit))
-	return s.each(ctx, "read bills", sql, c.args, func(rows driverRows) error {
-		var raw string
-		if err := rows.Scan(&raw); err != nil {
-			return err
-		}
-		return each([]byte(raw))
-	})
+	return c
 }
 
 // driverRows is what each hands out: the current row.
@@ -171,16 +213,15 @@ func (s *Store) Lines(ctx context.Context, id string) ([]billing.BillLine, error
 // account, library, version and day.
 func (s *Store) SDKUses(ctx context.Context, from, to billing.Day) ([]report.SDKUse, error) {
 	var c conditions
-	c.add("(sdk_name != '' OR sdk_version != '')")
 	if from != 0 {
 		c.add("day >= toDate(?)", from.String())
 	}
 	if to != 0 {
 		c.add("day < toDate(?)", to.String())
 	}
-	sql := `SELECT if(main_account = '', account_id, main_account) AS account, sdk_platform, sdk_name,
-			sdk_version, day, count() FROM calls` + c.where() + `
-		GROUP BY account, sdk_platform, sdk_name, sdk_version, day`
+	sql := `SELECT account_id, sdk_platform, sdk_name, sdk_version, day, sum(c.calls)
+		FROM client_calls AS c` + c.where() + `
+		GROUP BY account_id, sdk_platform, sdk_name, sdk_version, day`
 	var out []report.SDKUse
 	err := s.each(ctx, "count calls by client library", sql, c.args, func(rows driverRows) error {
 		var u report.SDKUse

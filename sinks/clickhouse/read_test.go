@@ -11,6 +11,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/canonical"
+	"tollstream/pipeline/settle"
 )
 
 func sampleBill(account string, p billing.Period) *billing.Bill {
@@ -70,7 +71,7 @@ func storeBill(t testing.TB, s *Store, b *billing.Bill) {
 		{"explain", values(n, func(i int) string {
 			return string(canonical.JSON(canonical.StepObjects(b.Lines[i].Explain)))
 		})},
-	}))
+	}), s.writeTotals(t.Context(), &settle.Chunk{Bills: []*billing.Bill{b}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,8 @@ func (s *Store) WriteChunk(ctx context.Context, c *settle.Chunk) error {
 	group.SetLimit(chunkWritersMax)
 	for _, write := range []func(context.Context, *settle.Chunk) error{
 		s.writeTaken, s.writeVoided, s.writeClosedUsage, s.writeBills, s.writeLines, s.writeEntries,
-		s.writeStatus, s.writeRequalified,
+		s.writeStatus, s.writeRequalified, s.writeTakenByLine, s.writeTotals, s.writeCounts,
+		s.writePackages,
 	} {
 		group.Go(func() error { return write(together, c) })
 	}
@@ -150,6 +151,10 @@ func countUsage(taken []settle.TakenCall) []usageCount {
 func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
 	u := countUsage(c.Taken)
 	n := len(u)
+	cohorts := make(map[string]string, len(c.States))
+	for i := range c.States {
+		cohorts[c.States[i].AccountID] = c.States[i].Cohort
+	}
 	return s.insert(ctx, "closed_usage", []column{
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		{"account_id", values(n, func(i int) string { return u[i].account })},
@@ -162,6 +167,7 @@ func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
 		{"postpaid", values(n, func(i int) uint64 { return u[i].postpaid })},
 		{"uncovered", values(n, func(i int) uint64 { return u[i].uncovered })},
 		{"unknown_code", values(n, func(i int) uint64 { return u[i].unknown })},
+		{"cohort", values(n, func(i int) string { return cohorts[u[i].account] })},
 	})
 }
 
@@ -192,13 +198,7 @@ func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
 }
 
 func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
-	var l []*billing.BillLine
-	var of []*billing.Bill
-	for _, b := range c.Bills {
-		for i := range b.Lines {
-			l, of = append(l, &b.Lines[i]), append(of, b)
-		}
-	}
+	l, of := linesOf(c.Bills)
 	n := len(l)
 	explain := func(i int) string {
 		return string(canonical.JSON(canonical.StepObjects(l[i].Explain)))

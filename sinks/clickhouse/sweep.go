@@ -90,8 +90,8 @@ var sweptTables = []string{"open_usage", "open_duplicates"}
 // again count as enriched last. The condition before FINAL is on a function of the key.
 const sweepCommon = `
 WITH copies AS (
-    SELECT call_id, id_hash, account_id, main_account, occurred_at, billing_hash, postpaid_tag,
-        channel, charged, code_known, topic, partition, offset, appended_at,
+    SELECT call_id, id_hash, account_id, main_account, cohort, occurred_at, billing_hash,
+        postpaid_tag, channel, charged, code_known, topic, partition, offset, appended_at,
         main_account != '' AND no_tag = '' AS claims
     FROM call_copies FINAL
     PREWHERE id_hash % {slices} = {slice}
@@ -107,11 +107,11 @@ WITH copies AS (
 
 const sweepUsage = `
 INSERT INTO open_usage (as_of, slice, account_id, day, tag, channel, charged, free, unknown_code,
-    waiting)` + sweepCommon + `
+    waiting, cohort)` + sweepCommon + `
 SELECT {as_of}, {slice}, if(main_account = '', account_id, main_account) AS account,
     toDate(occurred_at) AS day, postpaid_tag AS tag, channel,
     countIf(claims AND charged), countIf(claims AND NOT charged),
-    countIf(claims AND NOT code_known), countIf(NOT claims)
+    countIf(claims AND NOT code_known), countIf(NOT claims), any(cohort)
 FROM (
     SELECT * FROM open
     ORDER BY NOT claims, appended_at, topic, partition, offset

@@ -1,0 +1,70 @@
+-- The records that one day's logs bring, in the order of their arrival: {rows} of them from number
+-- {first} on, over six partitions without a hole. Everything follows from the record's number and
+-- the seed. One in 101 is a call that came before on that day, and one in fifty of these differs. One
+-- in 500 was made one to three days before. Accounts differ in size: the larger half make four of
+-- five calls.
+SELECT
+    number AS n,
+    n % 101 = 100 AS again,
+    if(again, toUInt64(n - 1 - cityHash64(n, {first}) % greatest(1, least(n, 5000))), n) AS earlier,
+    if(earlier % 101 = 100, toUInt64(earlier - 1), earlier) AS made,
+    cityHash64({first} + made, {seed}) AS h,
+    cityHash64(h) AS h2,
+    toUInt32({accounts} * pow((h % 1000003) / 1000003, 3)) AS account,
+    toString(1300000000 + account) AS main,
+    intDiv(h, 1000003) % 3 AS sub,
+    if(sub = 0, main, toString(2000000000 + 2 * account + sub - 1)) AS caller,
+    ['C', 'A', 'B'][account % 3 + 1] AS cohort,
+    toUInt8((account + h2 % 3) % 10 + 1) AS way,
+    ['pc_h5', 'wechat_ordinary_h5', 'phone_2', 'idcard_ocr', 'wechat_miniprogram',
+        'app_sdk', 'idcard_2', 'independent_h5', 'api_image_recognition', 'bankcard_3'][way]
+        AS way_channel,
+    ['legacy_liveness_selfphoto', 'basic_auth', 'phone2', 'idcard', 'enh_self_wechat',
+        'enh_self_app', 'idcard', 'basic_self', 'legacy_photo_authority', 'bankcard'][way]
+        AS way_postpaid,
+    ['basic_self', 'basic_auth', 'phone2', 'idcard', 'enh_self_wechat',
+        'enh_self_app', 'idcard', 'basic_self', 'basic_auth', 'bankcard'][way] AS way_prepaid,
+    ['legacy_liveness_selfphoto', '', '', '', '', '', '', '', 'legacy_photo_authority', ''][way]
+        AS legacy,
+    [map('channel', 'pc_h5', 'compare_source', 'self_photo'),
+        map('channel', 'wechat_ordinary_h5', 'compare_source', 'authority'),
+        map('action', 'CheckPhoneAndName'),
+        map('channel', 'idcard_ocr', 'action', 'IdCardOCRVerification'),
+        map('channel', 'wechat_miniprogram', 'compare_source', 'self_photo', 'edition', 'plus'),
+        map('channel', 'app_sdk', 'compare_source', 'self_photo', 'edition', 'plus'),
+        map('channel', 'idcard_2', 'action', 'IdCardVerification'),
+        map('channel', 'independent_h5', 'compare_source', 'self_photo'),
+        map('channel', 'api_image_recognition'),
+        map('action', 'BankCardVerification')][way] AS dims,
+    made % 5000 = 11 AS malformed,
+    made % 2000 = 7 AS untagged,
+    again AND h2 % 50 = 0 AS differs,
+    h % 3000 = 1 AS code_unknown,
+    h2 % 100 < 88 AND NOT code_unknown AND NOT differs AND NOT untagged AS charged,
+    multiIf(code_unknown, '77777', charged, '0',
+        ['66660004', '66660010', '-1', '2006', '1301'][h2 % 5 + 1]) AS code,
+    multiIf(h2 % 2 = 0, '', (h % 2500 = 3) != charged, 'true', 'false') AS need_charge,
+    h2 % 10 = 0 AND NOT untagged AS has_sdk,
+    if(has_sdk, ['android', 'ios'][h % 2 + 1], '') AS sdk_platform,
+    if(has_sdk, ['basic_app_sdk', 'enhanced_app_sdk', 'idcard_ocr_sdk'][account % 3 + 1], '')
+        AS sdk_name,
+    if(has_sdk, if(account % 40 = 7, concat('v1.9.', toString(account % 10)),
+        ['v4.5.4', 'v6.5.4', 'v5.1.3', 'v2.11.5'][(account + h % 2) % 4 + 1]), '') AS sdk_version,
+    made >= intDiv({rows}, 3) AND h2 % 500 = 0 AND {late} AS late,
+    {start} + intDiv(n * 86400000000, {rows}) AS appended_us,
+    {start} + intDiv(made * 86400000000, {rows})
+        - if(late, 86400000000 * (1 + h2 % 3), 300000 + h2 % 1500000) AS occurred_us,
+    fromUnixTimestamp64Milli(intDiv(appended_us, 1000), 'Asia/Shanghai') AS appended,
+    fromUnixTimestamp64Micro(occurred_us, 'Asia/Shanghai') AS occurred,
+    toDate(occurred) AS day,
+    toInt32(n % 6) AS log,
+    toInt64(intDiv({first} + n, 6)) AS place,
+    UUIDNumToString(toFixedString(concat(reinterpretAsFixedString(h),
+        reinterpretAsFixedString(h2)), 16)) AS id,
+    cityHash64(h, code) AS hash,
+    multiIf(NOT charged, 'free', account % 4 = 1 AND way_prepaid = 'basic_auth', 'covered',
+        account % 50 = 3, 'uncovered', 'postpaid') AS outcome,
+    if(outcome = 'covered', way_prepaid, way_postpaid) AS tag,
+    if(outcome = 'covered', concat('pkg-', toString(account)), '') AS package,
+    NOT again AND NOT malformed AND NOT untagged AS counts
+FROM numbers({rows})
