@@ -12,6 +12,7 @@ package clustertest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,6 +45,7 @@ const Config = `<clickhouse>
 type proxy struct {
 	server  string
 	shards  int
+	other   map[string]string // sharding keys in place of the tables' own
 	forward *httputil.ReverseProxy
 
 	mu     sync.Mutex
@@ -52,10 +54,12 @@ type proxy struct {
 }
 
 // New gives the address of a proxy to the server at an address, which then is a cluster of so many
-// shards for those who speak to the proxy.
-func New(t testing.TB, server string, shards int) string {
+// shards for those who speak to the proxy. Tables that are named with a sharding key have that one
+// instead of their own.
+func New(t testing.TB, server string, shards int, keys map[string]string) string {
 	t.Helper()
-	p := &proxy{server: server, shards: shards, keys: map[string]string{}, routed: map[string]bool{},
+	p := &proxy{server: server, shards: shards, other: keys, keys: map[string]string{},
+		routed:  map[string]bool{},
 		forward: httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: server})}
 	s := httptest.NewServer(p)
 	t.Cleanup(s.Close)
@@ -131,7 +135,7 @@ func (p *proxy) rewrite(sql, database string) []string {
 	if m := distributed.FindStringSubmatchIndex(sql); m != nil {
 		part := func(i int) string { return sql[m[2*i]:m[2*i+1]] }
 		p.mu.Lock()
-		p.keys[part(1)+"."+part(2)] = part(5)
+		p.keys[part(1)+"."+part(2)] = cmp.Or(p.other[part(2)], part(5))
 		p.mu.Unlock()
 		return []string{fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s.%s AS %s_0\n"+
 			`ENGINE = Merge('%s', '^%s_\\d+$')%s`, part(1), part(2), part(3), part(4), part(2),
@@ -161,7 +165,7 @@ func (p *proxy) route(database, table string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	name := database + "." + table
-	if p.routed[name] || table == "schema_versions" && p.keys[name] == "" {
+	if p.routed[name] {
 		return nil
 	}
 	p.routed[name] = true
