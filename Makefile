@@ -132,6 +132,10 @@ fuzz: ## Fuzz every decoder and parser for TIME=30s each
 bench: build $(BENCH) $(ENGINE) ## tollstream beside other ways from Kafka to ClickHouse: docs/benchmarks.md (ROUNDS=3 RECORDS=2000000)
 	$(BENCH) ingest --rounds $(or $(ROUNDS),3) $(if $(RECORDS),--records $(RECORDS))
 
+.PHONY: bench-scale
+bench-scale: build $(BENCH) $(ENGINE) ## One ingest process beside two in one group: CPU a record (ROUNDS=5 RECORDS=2000000)
+	$(BENCH) scale --rounds $(or $(ROUNDS),5) $(if $(RECORDS),--records $(RECORDS))
+
 .PHONY: microbench
 microbench: ## The packages' own benchmarks; compare ratios within one run, the machine is noisy
 	go test -run '^$$' -bench . -benchmem ./pipeline/... ./sinks/...
