@@ -136,6 +136,14 @@ bench: build $(BENCH) $(ENGINE) ## tollstream beside other ways from Kafka to Cl
 bench-scale: build $(BENCH) $(ENGINE) ## One ingest process beside two in one group: CPU a record (ROUNDS=5 RECORDS=2000000)
 	$(BENCH) scale --rounds $(or $(ROUNDS),5) $(if $(RECORDS),--records $(RECORDS))
 
+.PHONY: bench-rebuild
+bench-rebuild: build $(BENCH) $(ENGINE) ## How fast ClickHouse is made again from Kafka alone, at two sizes, and what tables take on disk
+	$(BENCH) rebuild --rounds $(or $(ROUNDS),3) $(if $(RECORDS),--records $(RECORDS))
+
+.PHONY: bench-accounts
+bench-accounts: build $(BENCH) $(ENGINE) ## What memory an ingest process takes for the accounts that it knows
+	$(BENCH) accounts
+
 .PHONY: microbench
 microbench: ## The packages' own benchmarks; compare ratios within one run, the machine is noisy
 	go test -run '^$$' -bench . -benchmem ./pipeline/... ./sinks/...

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollstream/deploy/embedded"
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/schemas"
 	"tollstream/sinks/clickhouse"
@@ -28,6 +29,7 @@ type ingestOptions struct {
 	Out                                   string        `json:"-"`
 	Program                               string        `json:"-"`
 	self                                  string
+	from                                  billing.Day // first of the two days of calls; 0 is the usual
 }
 
 func newIngestCommand() *cobra.Command {
@@ -74,12 +76,17 @@ type bench struct {
 	notes  io.Writer // says what is being done
 }
 
+// ownCatalog is the catalogue that the program has built in.
+func ownCatalog() (*catalog.Catalog, error) {
+	return catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
+}
+
 // newBench starts the broker and fills the topic. What it gives beside the bench ends both.
 func newBench(ctx context.Context, o *ingestOptions, notes io.Writer) (
 	_ *bench, end func(), err error,
 ) {
 	b := &bench{ingestOptions: o, notes: notes}
-	if b.cat, err = catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog()); err != nil {
+	if b.cat, err = ownCatalog(); err != nil {
 		return nil, nil, err
 	}
 	if b.folder, err = os.MkdirTemp("", "tollbench-"); err != nil {

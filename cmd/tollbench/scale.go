@@ -49,9 +49,8 @@ compared with what was sent. Prints a table and writes scale.json into --out.`,
 // shared is a topic read by some processes in one group.
 type shared struct {
 	run
-	// Before is how many records were stored before all processes had their partitions, since the
-	// first to start has all of them for a moment. They do not count, nor does Start, the CPU seconds
-	// up to there.
+	// Before is how many records were stored when it was seen that all have their partitions. They do
+	// not count, nor does Start, the CPU seconds up to there.
 	Before int64
 	Start  float64
 	Peaks  []uint64 // bytes that were resident at most, of each process
@@ -144,6 +143,11 @@ func (b *bench) share(ctx context.Context, processes int, group string) (one sha
 	defer t.conn.Close()         //nolint:errcheck // the server goes too
 	defer os.RemoveAll(t.folder) //nolint:errcheck // temporary
 	t.group = group
+	host, err := openHost(ctx, t.inGroup())
+	if err != nil {
+		return shared{run: run{Fault: err.Error()}}
+	}
+	defer host.leave()
 	var all []*process
 	for range processes {
 		p, err := startIngest(t)
@@ -153,7 +157,7 @@ func (b *bench) share(ctx context.Context, processes int, group string) (one sha
 		defer p.stop()
 		all = append(all, p)
 	}
-	if err := one.measure(ctx, t, all, server.PID()); err != nil {
+	if err := one.measure(ctx, t, host, all, server.PID()); err != nil {
 		return shared{run: run{Fault: err.Error()}}
 	}
 	one.Records = b.topic.Records - one.Before
@@ -166,11 +170,17 @@ func (b *bench) share(ctx context.Context, processes int, group string) (one sha
 }
 
 // measure waits until the processes have shared the partitions, and then until all is stored.
-func (s *shared) measure(ctx context.Context, t *target, all []*process, server int) error {
+func (s *shared) measure(
+	ctx context.Context, t *target, host *host, all []*process, server int,
+) error {
 	g, err := watchGroup(ctx, t.inGroup(), all[0])
 	if err != nil {
 		return err
 	}
+	if err := g.joinedBy(ctx, len(all)+1); err != nil {
+		return err
+	}
+	host.leave()
 	if s.Parts, err = g.sharedBy(ctx, len(all)); err != nil {
 		return err
 	}
@@ -212,6 +222,16 @@ func usageOfAll(all []*process) (sum usage, peaks []uint64, err error) {
 		peaks = append(peaks, u.Peak)
 	}
 	return sum, peaks, nil
+}
+
+// joinedBy waits until the group has so many members.
+func (g *groupReading) joinedBy(ctx context.Context, members int) error {
+	return g.until(ctx, "come together", func() (bool, error) {
+		answer, err := g.client.DescribeGroups(ctx,
+			&kafka.DescribeGroupsRequest{GroupIDs: []string{g.group}})
+		return err == nil && answer.Groups[0].GroupState == "Stable" &&
+			len(answer.Groups[0].Members) == members, err
+	})
 }
 
 // sharedBy waits until so many members have partitions of the calls, and says how many each has.
