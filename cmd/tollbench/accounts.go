@@ -74,8 +74,8 @@ func (r *accountsReport) text() string {
 			fmt.Sprintf("%.1f", x.Pipeline.CPU/float64(x.Accounts)*1e6),
 			fmt.Sprintf("%.0f", float64(x.Pipeline.Peak)/(1<<20))))
 	}
-	out := fmt.Sprintf("%s, commit %s\n%s\n\n%s\n", r.Began.Format(time.DateTime), r.Commit, r.Machine,
-		t.Render())
+	out := fmt.Sprintf("%s, commit %s\n%s\n\n%s\n", r.Began.Format(time.DateTime), r.Commit,
+		r.Machine, t.Render())
 	if len(r.Sizes) > 1 {
 		out += fmt.Sprintf("\n%.0f bytes an account\n", r.perAccount())
 	}
@@ -168,8 +168,8 @@ func sendAccounts(ctx context.Context, broker string, n int) error {
 		for _, event := range []string{`account.opened","opened_at":"` + at + `"`,
 			`balance.topped_up","amount":"1000"`} {
 			list = append(list, kafkalog.Outgoing{Topic: eventsTopic, Fixed: true, Time: when,
-				Value: fmt.Appendf(nil, `{"event_id":"e-%d-%d","account_id":"%d","effective_at":%q,"type":"%s}`,
-					i, len(list)%2, 1_300_000_000+i, at, event)})
+				Value: fmt.Appendf(nil, `{"event_id":"e-%d-%d","account_id":"%d","effective_at":%q,`+
+					`"type":"%s}`, i, len(list)%2, 1_300_000_000+i, at, event)})
 		}
 		if len(list) >= sentTogether || i+1 == n {
 			if err := producer.Produce(ctx, list...); err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// host is the first member of a consumer group, which keeps all partitions to itself until the others
-// have come. When it leaves they begin at one moment, each with its share; without it the first of
-// them would read everything until the brokers tell it that it is not alone.
+// host is the first member of a consumer group, which keeps all partitions to itself until the
+// others have come. When it leaves they begin at one moment, each with its share; without it the
+// first of them would read everything until the brokers tell it that it is not alone.
 type host struct {
 	leave func() // lets the others begin; once is enough
 }
@@ -40,8 +40,8 @@ func openHost(ctx context.Context, t *target) (*host, error) {
 	})}, nil
 }
 
-// hostTakesAll is what the host says as the leader of the group. By its name it is the protocol that
-// the program's members know.
+// hostTakesAll is what the host says as the leader of the group. By its name it is the protocol
+// that the program's members know.
 type hostTakesAll struct{}
 
 const hostMark = "tollbench"

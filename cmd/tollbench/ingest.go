@@ -29,7 +29,7 @@ type ingestOptions struct {
 	Out                                   string        `json:"-"`
 	Program                               string        `json:"-"`
 	self                                  string
-	from                                  billing.Day // first of the two days of calls; 0 is the usual
+	from                                  billing.Day // of the calls; 0 is the usual day
 }
 
 func newIngestCommand() *cobra.Command {

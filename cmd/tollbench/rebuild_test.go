@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRebuild: both sizes are made again with the bills of the first place, and a database with other
-// bills does not count.
+// TestRebuild: both sizes are made again with the bills of the first place, and a database with
+// other bills does not count.
 func TestRebuild(t *testing.T) {
 	o := options(t)
 	o.Records, o.Accounts = 1000, 10

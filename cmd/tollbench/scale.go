@@ -292,7 +292,8 @@ func (r *scaleReport) text() string {
 		"%d call records of %.0f bytes, %d partitions, %d rounds: median (least to most)\n\n%s\n\n",
 		r.Began.Format(time.DateTime), r.Commit, r.Machine, r.Loads[0], r.Loads[1],
 		r.Topic.Records, r.Topic.BytesARecord, r.Options.Partitions, r.Options.Rounds, t.Render())
-	fmt.Fprintf(&out, "two over one, round by round: CPU a record %s, in ClickHouse %s, records/s %s\n",
-		ranged(r.CPU, "%.3f"), ranged(r.ClickHouseCPU, "%.3f"), ranged(r.Rate, "%.2f"))
+	fmt.Fprintf(&out, "two over one, round by round: CPU a record %s, in ClickHouse %s, "+
+		"records/s %s\n", ranged(r.CPU, "%.3f"), ranged(r.ClickHouseCPU, "%.3f"),
+		ranged(r.Rate, "%.2f"))
 	return out.String()
 }

@@ -11,9 +11,9 @@ import (
 	"tollstream/schemas/clickhouse/cluster/clustertest"
 )
 
-// TestGeneratedOnCluster: the schema of a cluster, made by `tollstream migrate --cluster`, gives the
-// same bills and books through Distributed tables, and is made again from the topics. The cluster is
-// one shard of the engine itself, without replicas (clustertest).
+// TestGeneratedOnCluster: the schema of a cluster, made by `tollstream migrate --cluster`, gives
+// the same bills and books through Distributed tables, and is made again from the topics. The
+// cluster is one shard of the engine itself, without replicas (clustertest).
 func TestGeneratedOnCluster(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "config.xml")
 	if err := os.WriteFile(config, []byte(clustertest.Config), 0o600); err != nil {
@@ -49,11 +49,12 @@ func TestGeneratedOnCluster(t *testing.T) {
 // TestPrintSQL: the statements for a cluster can be read before anything runs.
 func TestPrintSQL(t *testing.T) {
 	var stdout, stderr strings.Builder
-	status := run(t.Context(), []string{"migrate", "--print-sql", "--cluster", "main"}, &stdout, &stderr)
+	args := []string{"migrate", "--print-sql", "--cluster", "main"}
+	status := run(t.Context(), args, &stdout, &stderr)
 	if status != exitDone || strings.Count(stdout.String(), " ON CLUSTER 'main'") < 80 {
 		t.Errorf("%d, %s%s", status, stderr.String(), stdout.String())
 	}
-	if status := run(t.Context(), []string{"migrate", "--print-sql"}, &stdout, &stderr); status != exitUsage {
+	if status := run(t.Context(), args[:2], &stdout, &stderr); status != exitUsage {
 		t.Errorf("without a cluster: %d, %s", status, stderr.String())
 	}
 }

@@ -32,7 +32,11 @@ func (o Options) clusterSchema() cluster.Schema {
 	return cluster.Schema{Cluster: o.Cluster, Database: o.Database}
 }
 
-// parts is the name under which a statement changes the parts of a table: a Distributed one has none.
+// everyTable lists the tables of all shards.
+func (o Options) everyTable() string { return "cluster('" + o.Cluster + "', system.tables)" }
+
+// parts is the name under which a statement changes the parts of a table: a Distributed one has
+// none.
 func (o Options) parts(table string) string {
 	if o.Cluster == "" {
 		return table

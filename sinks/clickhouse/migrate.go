@@ -131,7 +131,8 @@ func Occupied(ctx context.Context, options Options) (string, error) {
 	var table string
 	database, tables := options.Database, "system.tables"
 	if options.Cluster != "" { // a Distributed table does not know how many rows there are
-		database, tables = cluster.LocalDatabase(database), "cluster('"+options.Cluster+"', system.tables)"
+		database = cluster.LocalDatabase(database)
+		tables = options.everyTable()
 	}
 	err = conn.QueryRow(ctx, "SELECT max(name) FROM "+tables+` WHERE database = ? AND total_rows > 0
 		AND name NOT IN (?, 'reasons')`, database, versionsTable).Scan(&table)

@@ -1,6 +1,7 @@
 // Package cluster makes the schema of a cluster out of the migrations, which are written for one
-// server: each table becomes a replicated one on every shard, in a database of its own, and under the
-// name that programs and people use a Distributed table over them. There is one schema, not two.
+// server: each table becomes a replicated one on every shard, in a database of its own, and under
+// the name that programs and people use a Distributed table over them. There is one schema, not
+// two.
 //
 // It owns the sharding keys (sharding.yaml) and the rewriting, which is text into text. It does not
 // own running the statements: that is sinks/clickhouse and `tollstream migrate --cluster`.

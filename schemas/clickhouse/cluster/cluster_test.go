@@ -57,7 +57,8 @@ func columnsOf(key string) []string {
 
 // foreign are the columns of a sharding key that are not of the sorting key.
 func foreign(key string, sorted []string) []string {
-	return slices.DeleteFunc(columnsOf(key), func(c string) bool { return slices.Contains(sorted, c) })
+	return slices.DeleteFunc(columnsOf(key),
+		func(column string) bool { return slices.Contains(sorted, column) })
 }
 
 func TestKeysAreOfTheSortingKey(t *testing.T) {

@@ -2,12 +2,12 @@
 // the embedded ClickHouse, which has no Keeper and takes no connections from other servers.
 //
 // A proxy in front of the engine stands in for what is missing. With one shard, tables are not
-// replicated and ON CLUSTER is left out; the Distributed tables are real ones, over the engine itself.
-// With several, each table of a shard is a table of its own (t_0, t_1, ...). The name that programs
-// read is a Merge table over them, which asks each for its rows as a Distributed one does, FINAL
-// included; rows that programs insert go through a view for each shard that chooses by the sharding
-// key. What is proven by that is which rows meet where. What is not is everything that the servers of
-// a real cluster say to each other.
+// replicated and ON CLUSTER is left out; the Distributed tables are real ones, over the engine
+// itself. With several, each table of a shard is a table of its own (t_0, t_1, ...). The name
+// that programs read is a Merge table over them, which asks each for its rows as a Distributed
+// one does, FINAL included; rows that programs insert go through a view for each shard that
+// chooses by the sharding key. What is proven by that is which rows meet where. What is not is
+// everything that the servers of a real cluster say to each other.
 package clustertest
 
 import (
