@@ -12,6 +12,9 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/spf13/cobra"
+
+	"tollstream/pipeline/billing"
+	"tollstream/sinks/clickhouse"
 )
 
 func newScaleCommand() *cobra.Command {
@@ -53,8 +56,10 @@ type shared struct {
 	// not count, nor does Start, the CPU seconds up to there.
 	Before int64
 	Start  float64
-	Peaks  []uint64 // bytes that were resident at most, of each process
-	Parts  []int    // partitions of each process
+	// Sweep is the CPU seconds of ClickHouse for counting the calls of open days once, all of them.
+	Sweep float64
+	Peaks []uint64 // bytes that were resident at most, of each process
+	Parts []int    // partitions of each process
 }
 
 // scaleReport compares one process with two.
@@ -165,8 +170,36 @@ func (b *bench) share(ctx context.Context, processes int, group string) (one sha
 	if err != nil {
 		return shared{run: run{Fault: err.Error()}}
 	}
-	one.Wrong = got.difference(b.topic.right)
+	if one.Wrong = got.difference(b.topic.right); one.Wrong == "" {
+		one.Sweep, err = sweepOf(ctx, b, t, server.PID())
+	}
+	if err != nil {
+		return shared{run: run{Fault: err.Error()}}
+	}
 	return one
+}
+
+// sweepOf is the CPU of a sweep of the open days, as the role usage makes one every 20 seconds.
+func sweepOf(ctx context.Context, b *bench, t *target, server int) (float64, error) {
+	store, err := clickhouse.Open(ctx, clickhouse.Options{Addr: t.clickhouse, Database: t.database,
+		Compression: "none"}.For(b.cat))
+	if err != nil {
+		return 0, err
+	}
+	defer store.Close() //nolint:errcheck // nothing is pending
+	before, err := usageOf(server)
+	if err != nil {
+		return 0, err
+	}
+	sweep, err := store.SweepOpenUsage(ctx, billing.InstantOf(time.Now()), b.topic.first)
+	if err != nil {
+		return 0, err
+	}
+	if sweep.Rows == 0 {
+		return 0, errors.New("the sweep found no open calls")
+	}
+	after, err := usageOf(server)
+	return after.CPU - before.CPU, err
 }
 
 // measure waits until the processes have shared the partitions, and then until all is stored.
@@ -271,21 +304,23 @@ func (g *groupReading) committed(ctx context.Context) (n int64, err error) {
 // text is the table for people.
 func (r *scaleReport) text() string {
 	t := newTable("processes", "records/s", "CPU s/M", "ClickHouse", "peak MiB of each",
-		"CPU s to start")
+		"CPU s to start", "sweep CPU s/M")
 	for i, rounds := range [][]shared{r.One, r.Two} {
-		var rate, cpu, server, peak, start []float64
+		var rate, cpu, server, peak, start, sweep []float64
 		for j := range rounds {
 			x := &rounds[j]
 			rate, cpu = append(rate, x.rate()), append(cpu, x.perMillion(x.Pipeline.CPU))
 			server = append(server, x.perMillion(x.ClickHouse.CPU))
 			start = append(start, x.Start)
+			sweep = append(sweep, x.perMillion(x.Sweep))
 			for _, p := range x.Peaks {
 				peak = append(peak, float64(p)/(1<<20))
 			}
 		}
 		t.AppendRow(row(fmt.Sprint(i+1), ranged(spreadOf(rate), "%.0f"),
 			ranged(spreadOf(cpu), "%.2f"), ranged(spreadOf(server), "%.2f"),
-			ranged(spreadOf(peak), "%.0f"), ranged(spreadOf(start), "%.2f")))
+			ranged(spreadOf(peak), "%.0f"), ranged(spreadOf(start), "%.2f"),
+			ranged(spreadOf(sweep), "%.2f")))
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s, commit %s\n%s; load average %.2f before, %.2f after\n"+

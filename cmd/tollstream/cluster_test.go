@@ -32,7 +32,7 @@ func TestGeneratedOnCluster(t *testing.T) {
 	}
 	t.Setenv("TOLLSTREAM_CLICKHOUSE__CLUSTER", c.Cluster)
 	w.checkGenerated(t, generate.Options{
-		Seed: 8, From: billing.DateOf(2023, 1, 29), To: billing.DateOf(2023, 2, 1),
+		Seed: 8, From: billing.DateOf(2023, 1, 24), To: billing.DateOf(2023, 1, 26),
 		Accounts: 8, Calls: 3_000,
 		Rates: generate.Rates{Duplicates: 0.02, Conflicts: 0.3, Late: 0.05, Malformed: 0.005,
 			Unknown: 0.003, UnknownCodes: 0.01, FreeActions: 0.01},
