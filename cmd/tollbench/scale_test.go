@@ -18,7 +18,8 @@ func TestScale(t *testing.T) {
 	if err := r.fault(); err != nil {
 		t.Error(err)
 	}
-	if len(r.One) != 1 || len(r.Two) != 1 || r.CPU.Median <= 0 || r.Two[0].Sweep <= 0 || len(r.Two[0].Peaks) != 2 {
+	if len(r.One) != 1 || len(r.Two) != 1 || r.CPU.Median <= 0 || r.Two[0].Sweep <= 0 ||
+		len(r.Two[0].Peaks) != 2 {
 		t.Errorf("%+v", r)
 	}
 	if text := r.text(); !strings.Contains(text, "two over one, round by round: CPU a record ") {
