@@ -140,6 +140,18 @@ bench-query: build $(BENCH) $(ENGINE) ## Dashboards, bills and explanations over
 bench-seal: $(BENCH) $(ENGINE) ## What a closing asks of a day of DAY calls and of an index of INDEX (10000000, 100000000)
 	$(BENCH) seal $(if $(INDEX),--index $(INDEX)) $(if $(DAY),--day $(DAY))
 
+.PHONY: bench-scale
+bench-scale: build $(BENCH) $(ENGINE) ## One ingest process beside two in one group: CPU a record (ROUNDS=5 RECORDS=2000000)
+	$(BENCH) scale --rounds $(or $(ROUNDS),5) $(if $(RECORDS),--records $(RECORDS))
+
+.PHONY: bench-rebuild
+bench-rebuild: build $(BENCH) $(ENGINE) ## How fast ClickHouse is made again from Kafka alone, at two sizes, and what tables take on disk
+	$(BENCH) rebuild --rounds $(or $(ROUNDS),3) $(if $(RECORDS),--records $(RECORDS))
+
+.PHONY: bench-accounts
+bench-accounts: build $(BENCH) $(ENGINE) ## What memory an ingest process takes for the accounts that it knows
+	$(BENCH) accounts
+
 .PHONY: microbench
 microbench: ## The packages' own benchmarks; compare ratios within one run, the machine is noisy
 	go test -run '^$$' -bench . -benchmem ./pipeline/... ./sinks/...

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollstream/deploy/embedded"
+	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/schemas"
 	"tollstream/sinks/clickhouse"
@@ -28,6 +29,7 @@ type ingestOptions struct {
 	Out                                   string        `json:"-"`
 	Program                               string        `json:"-"`
 	self                                  string
+	from                                  billing.Day // of the calls; 0 is the usual day
 }
 
 func newIngestCommand() *cobra.Command {
@@ -74,32 +76,53 @@ type bench struct {
 	notes  io.Writer // says what is being done
 }
 
+// ownCatalog is the catalogue that the program has built in.
+func ownCatalog() (*catalog.Catalog, error) {
+	return catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
+}
+
+// newBench starts the broker and fills the topic. What it gives beside the bench ends both.
+func newBench(ctx context.Context, o *ingestOptions, notes io.Writer) (
+	_ *bench, end func(), err error,
+) {
+	b := &bench{ingestOptions: o, notes: notes}
+	if b.cat, err = ownCatalog(); err != nil {
+		return nil, nil, err
+	}
+	if b.folder, err = os.MkdirTemp("", "tollbench-"); err != nil {
+		return nil, nil, err
+	}
+	broker, address, err := startBroker(ctx, o.self, b.folder, o.Partitions)
+	if err != nil {
+		_ = os.RemoveAll(b.folder)
+		return nil, nil, fmt.Errorf("start the broker: %w", err)
+	}
+	end = func() {
+		broker.stop()
+		_ = os.RemoveAll(b.folder)
+	}
+	b.broker = address
+	if b.topic, err = load(ctx, address, o, b.cat); err != nil {
+		end()
+		return nil, nil, fmt.Errorf("fill the topic: %w", err)
+	}
+	fmt.Fprintf(notes, "%d call records of %.0f bytes, %d of them duplicates; %d account events\n",
+		b.topic.Records, b.topic.BytesARecord, b.topic.Duplicates, b.topic.Events)
+	return b, end, nil
+}
+
 // measure runs all contenders, round after round, after one run of the first one that does not
 // count: it warms caches up, and its rows are the ready blocks.
 func measure(
 	ctx context.Context, o *ingestOptions, contenders []contender, notes io.Writer,
-) (_ *report, err error) {
-	b := &bench{ingestOptions: o, notes: notes}
-	if b.cat, err = catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog()); err != nil {
-		return nil, err
-	}
-	if b.folder, err = os.MkdirTemp("", "tollbench-"); err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(b.folder) //nolint:errcheck // temporary
-	broker, address, err := startBroker(ctx, o.self, b.folder, o.Partitions)
-	if err != nil {
-		return nil, fmt.Errorf("start the broker: %w", err)
-	}
-	defer broker.stop()
-	b.broker = address
+) (*report, error) {
 	r := newReport(o, contenders)
-	if b.topic, err = load(ctx, address, o, b.cat); err != nil {
-		return nil, fmt.Errorf("fill the topic: %w", err)
+	b, end, err := newBench(ctx, o, notes)
+	if err != nil {
+		return nil, err
 	}
+	defer end()
 	r.Topic = b.topic
-	fmt.Fprintf(notes, "%d call records of %.0f bytes, %d of them duplicates; %d account events\n",
-		b.topic.Records, b.topic.BytesARecord, b.topic.Duplicates, b.topic.Events)
 	for round := range o.Rounds + 1 { // the first one is not counted
 		for i, c := range contenders {
 			if round == 0 && i > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -21,6 +22,8 @@ type loaded struct {
 	Duplicates   int64   // records that repeat a call
 	BytesARecord float64 // of a record's value
 	right        answers
+	first        billing.Day     // that is closed
+	until        billing.Instant // closing after which nothing is left to close
 }
 
 // sentTogether is how many records a producer sends at once: about a thousand for each partition.
@@ -31,9 +34,10 @@ const sentTogether = 6000
 func load(
 	ctx context.Context, broker string, o *ingestOptions, cat *catalog.Catalog,
 ) (*loaded, error) {
+	from := cmp.Or(o.from, billing.DateOf(2023, 2, 1))
 	g, err := generate.New(generate.Options{
 		Seed: o.Seed, Catalog: cat, Accounts: o.Accounts, CallPartitions: int32(o.Partitions),
-		From: billing.DateOf(2023, 2, 1), To: billing.DateOf(2023, 2, 3),
+		From: from, To: from + 2,
 		CallsTopic: callsTopic, EventsTopic: eventsTopic,
 		Calls: int(float64(o.Records) / (1 + duplicates)),
 		Rates: generate.Rates{Duplicates: duplicates},
@@ -48,7 +52,7 @@ func load(
 	}
 	defer producer.Close() //nolint:errcheck // everything was acknowledged by Produce
 	l := &loader{cat: cat, calls: decode.NewCalls(cat), seen: map[string]bool{},
-		loaded: loaded{right: answers{}}}
+		loaded: loaded{right: answers{}, first: g.FirstClosing()}}
 	var together []kafkalog.Outgoing
 	for r := range g.Records() {
 		r.Value = lengthened(&r)
@@ -64,6 +68,7 @@ func load(
 			together = together[:0]
 		}
 	}
+	l.until = g.Until()
 	l.BytesARecord = float64(l.bytes) / float64(l.Records)
 	return &l.loaded, producer.Produce(ctx, together...)
 }

@@ -35,9 +35,9 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newIngestCommand(), newQueryCommand(), newSealCommand(),
-		newBrokerCommand(), newUsualCommand(),
-		newFetchCommand(), newInsertCommand(), &cobra.Command{
+	root.AddCommand(newIngestCommand(), newQueryCommand(), newSealCommand(), newScaleCommand(),
+		newRebuildCommand(), newAccountsCommand(),
+		newBrokerCommand(), newUsualCommand(), newFetchCommand(), newInsertCommand(), &cobra.Command{
 			Use: embedded.HiddenVerb, Hidden: true,
 			RunE: func(c *cobra.Command, _ []string) error { return embedded.ServeChild(c.Context()) },
 		})

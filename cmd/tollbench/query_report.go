@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -162,16 +159,4 @@ func (r *queryReport) text() string {
 	}
 	return out + fmt.Sprintf("%s, commit %s, %s, load %.1f before and %.1f after\n", r.Machine,
 		r.Commit, r.Took, r.Loads[0], r.Loads[1])
-}
-
-// saveJSON writes a report into a folder.
-func saveJSON(folder, name string, report any) error {
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return err
-	}
-	body, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(folder, name), append(body, '\n'), 0o600)
 }

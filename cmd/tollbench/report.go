@@ -76,18 +76,8 @@ func (r *report) fault() error {
 
 // text is the table for people.
 func (r *report) text() string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"contender", "records/s", "times slower", "CPU s/M", "ClickHouse",
-		"both", "times the CPU", "peak MiB", "ClickHouse"})
-	var right []table.ColumnConfig
-	for i := 2; i <= 9; i++ {
-		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight,
-			AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(right)
+	t := newTable("contender", "records/s", "times slower", "CPU s/M", "ClickHouse",
+		"both", "times the CPU", "peak MiB", "ClickHouse")
 	for _, x := range r.Results {
 		if x.Fault != "" {
 			t.AppendRow(table.Row{x.Name, "-", "-", "-", "-", "-", "-", "-", "-"})
@@ -110,22 +100,50 @@ func (r *report) text() string {
 	return out
 }
 
+// newTable begins a table whose columns after the first are numbers.
+func newTable(names ...string) table.Writer {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(row(names...))
+	var right []table.ColumnConfig
+	for i := 2; i <= len(names); i++ {
+		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight,
+			AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
+	return t
+}
+
+func row(cells ...string) table.Row {
+	r := make(table.Row, len(cells))
+	for i := range cells {
+		r[i] = cells[i]
+	}
+	return r
+}
+
 func ranged(s spread, format string) string {
 	return fmt.Sprintf(format+" ("+format+" to "+format+")", s.Median, s.Min, s.Max)
 }
 
 // save writes the report for programs and the chart.
 func (r *report) save(folder string) error {
+	return errors.Join(saveJSON(folder, "ingest.json", r),
+		r.chart(filepath.Join(folder, "ingest.png")))
+}
+
+// saveJSON writes a report for programs.
+func saveJSON(folder, name string, report any) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(folder, "ingest.json"), append(text, '\n'), 0o600),
-		r.chart(filepath.Join(folder, "ingest.png")))
+	return os.WriteFile(filepath.Join(folder, name), append(text, '\n'), 0o600)
 }
 
 // commit is the checkout's, with a mark where something was changed after it.

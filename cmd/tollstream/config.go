@@ -84,6 +84,7 @@ type FetchConfig struct {
 type ClickHouseConfig struct {
 	Addr          string
 	Database      string
+	Cluster       string // over whose shards the schema is; "" is one server
 	User          string
 	Password      Secret
 	PasswordFile  string

@@ -105,6 +105,9 @@ func clickHouseSettings(h *ClickHouseConfig) []setting {
 		{key: "clickhouse.protocol", to: &h.Protocol, def: protocolHTTP,
 			choices: []string{protocolHTTP, protocolNative}, doc: "What that port speaks."},
 		{key: "clickhouse.database", to: &h.Database, def: "billing", doc: "Database."},
+		{key: "clickhouse.cluster", to: &h.Cluster, def: "",
+			doc: "Cluster, by its name in the servers' remote_servers, whose shards have the tables; " +
+				"empty means one server. It is chosen when the database is made."},
 		{key: "clickhouse.user", to: &h.User, def: "default", doc: "User name."},
 		{key: "clickhouse.password", to: &h.Password, secret: true, doc: "Password."},
 		{key: "clickhouse.password_file", to: &h.PasswordFile, def: "",

@@ -48,7 +48,11 @@ func (w *testWorld) generated(t *testing.T, g *generate.Generator) []batch.Recor
 // is there once, that every bad record is in quarantine, that the books of every partition balance,
 // and that the bills are those of the same records in memory, byte for byte.
 func checkGenerated(t *testing.T, o generate.Options) {
-	w := newTestWorld(t, t.TempDir())
+	newTestWorld(t, t.TempDir()).checkGenerated(t, o)
+}
+
+func (w *testWorld) checkGenerated(t *testing.T, o generate.Options) {
+	t.Helper()
 	o.Catalog, o.CallPartitions = w.cat, callPartitions
 	g, err := generate.New(o)
 	if err != nil {

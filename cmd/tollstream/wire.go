@@ -137,8 +137,8 @@ func openStore(
 func storeOptions(cfg *Config, cat *catalog.Catalog) clickhouse.Options {
 	c := &cfg.ClickHouse
 	return clickhouse.Options{
-		Addr: c.Addr, Database: c.Database, User: c.User, Password: string(c.Password),
-		Protocol:    c.Protocol,
+		Addr: c.Addr, Database: c.Database, Cluster: c.Cluster, User: c.User,
+		Password: string(c.Password), Protocol: c.Protocol,
 		TLS:         func() (*tls.Config, error) { return c.TLS.Load("clickhouse.tls") },
 		Compression: c.Compression, DialTimeout: c.DialTimeout,
 		InsertRowsMax: c.InsertRowsMax,

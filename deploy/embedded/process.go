@@ -30,6 +30,7 @@ const (
 	childListen   = "TOLLSTREAM_EMBEDDED_LISTEN"
 	childDataDir  = "TOLLSTREAM_EMBEDDED_DATA_DIR"
 	childLibrary  = "TOLLSTREAM_EMBEDDED_LIBRARY"
+	childConfig   = "TOLLSTREAM_EMBEDDED_CONFIG"
 	childUser     = "TOLLSTREAM_EMBEDDED_USER"
 	childPassword = "TOLLSTREAM_EMBEDDED_PASSWORD"
 )
@@ -105,6 +106,9 @@ func (c *ClickHouse) spawn(dir string) (<-chan string, error) {
 	c.command.Env = append(os.Environ(), childListen+"="+c.options.Listen, childDataDir+"="+dir,
 		childLibrary+"="+c.options.Library, childUser+"="+c.options.User,
 		childPassword+"="+c.options.Password)
+	if c.options.Config != "" {
+		c.command.Env = append(c.command.Env, childConfig+"="+c.options.Config)
+	}
 	stdin, err := c.command.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -231,6 +235,7 @@ func ServeChild(ctx context.Context) error {
 		Listen:   os.Getenv(childListen),
 		DataDir:  os.Getenv(childDataDir),
 		Library:  os.Getenv(childLibrary),
+		Config:   os.Getenv(childConfig),
 		User:     os.Getenv(childUser),
 		Password: os.Getenv(childPassword),
 		Ready:    func(address string) { fmt.Println(lineReady + address) },

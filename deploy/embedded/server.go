@@ -39,6 +39,9 @@ type ServeOptions struct {
 	DataDir string
 	// Library is the path of libchdb; empty has LocateLibrary find it.
 	Library string
+	// Config is a file of settings in ClickHouse's own form, for what only such a file can say, such
+	// as clusters and macros; empty is none.
+	Config string
 	// User and Password are what clients must present. An empty User is "default"; an empty
 	// Password lets that user in with any.
 	User, Password string
@@ -101,7 +104,11 @@ func openServer(options ServeOptions) (*server, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be written: %w", options.DataDir, err)
 	}
-	keeper, err := e.open("--path=" + path)
+	arguments := []string{"--path=" + path}
+	if options.Config != "" {
+		arguments = append(arguments, "--config-file="+options.Config)
+	}
+	keeper, err := e.open(arguments...) // the first connection starts the engine
 	if err != nil {
 		return nil, fmt.Errorf("open data folder %s: %w", options.DataDir, err)
 	}

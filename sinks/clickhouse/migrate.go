@@ -15,6 +15,7 @@ import (
 
 	"tollstream/pipeline/billing"
 	migrations "tollstream/schemas/clickhouse"
+	"tollstream/schemas/clickhouse/cluster"
 )
 
 // versionsTable is goose's ledger of applied migrations.
@@ -62,7 +63,11 @@ func Migrate(ctx context.Context, options Options, dryRun bool) (*MigrateResult,
 		r.Applied, err = migrationsAfter(r.Before)
 		return &r, err
 	}
-	if err := options.migrate(ctx, &r); err != nil {
+	apply := options.migrate
+	if options.Cluster != "" {
+		apply = options.migrateCluster
+	}
+	if err := apply(ctx, &r); err != nil {
 		return nil, err
 	}
 	s, err := Open(ctx, options)
@@ -93,6 +98,9 @@ func (o Options) createDatabase(ctx context.Context, dryRun bool) (bool, error) 
 	if n > 0 || dryRun {
 		return n > 0, nil
 	}
+	if o.Cluster != "" {
+		return false, nil // migrateCluster makes both of them
+	}
 	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+o.Database+
 		" COMMENT 'tollstream: calls, bills and what lies between'")
 	return false, o.explain("create database "+o.Database, err)
@@ -121,9 +129,13 @@ func Occupied(ctx context.Context, options Options) (string, error) {
 	}
 	defer conn.Close() //nolint:errcheck // only read
 	var table string
-	err = conn.QueryRow(ctx, `SELECT max(name) FROM system.tables
-		WHERE database = ? AND total_rows > 0 AND name NOT IN (?, 'reasons')`,
-		options.Database, versionsTable).Scan(&table)
+	database, tables := options.Database, "system.tables"
+	if options.Cluster != "" { // a Distributed table does not know how many rows there are
+		database = cluster.LocalDatabase(database)
+		tables = options.everyTable()
+	}
+	err = conn.QueryRow(ctx, "SELECT max(name) FROM "+tables+` WHERE database = ? AND total_rows > 0
+		AND name NOT IN (?, 'reasons')`, database, versionsTable).Scan(&table)
 	return table, options.explain("connect to ClickHouse", err)
 }
 
@@ -161,6 +173,9 @@ func (o Options) schemaVersion(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	defer s.Close() //nolint:errcheck // only read
+	if err := s.checkCluster(ctx); err != nil {
+		return 0, err
+	}
 	var there uint64
 	err = s.conn.QueryRow(ctx, "SELECT count() FROM system.tables "+
 		"WHERE database = currentDatabase() AND name = ?", versionsTable).Scan(&there)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"time"
@@ -37,6 +38,9 @@ const (
 type Options struct {
 	Addr     string // host:port; 8123 is usual for http, 9000 for native
 	Database string // default billing
+	// Cluster names, in the server's configuration, the cluster over whose shards and replicas the
+	// schema is made; "" is one server.
+	Cluster  string
 	User     string // default "default"
 	Password string
 	Protocol string // http (default) or native
@@ -94,6 +98,10 @@ func (o Options) Validate() error {
 		faults = append(faults, fmt.Errorf(
 			"clickhouse database %q: use letters, digits and _, not beginning with a digit", o.Database))
 	}
+	if o.Cluster != "" && !databaseName.MatchString(o.Cluster) {
+		faults = append(faults, fmt.Errorf(
+			"clickhouse cluster %q: use letters, digits and _, not beginning with a digit", o.Cluster))
+	}
 	if o.Protocol != HTTP && o.Protocol != Native {
 		faults = append(faults, fmt.Errorf("clickhouse protocol %q: use http or native", o.Protocol))
 	}
@@ -135,6 +143,9 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 	}
 	if o.Protocol == Native {
 		d.Protocol = driver.Native
+	}
+	if o.Cluster != "" {
+		maps.Copy(d.Settings, clusterSettings)
 	}
 	if o.TLS == nil {
 		return d, nil

@@ -74,9 +74,9 @@ func (s *Store) Redact(
 	if err != nil {
 		return err
 	}
-	return s.exec(longLists(ctx), "redact", `ALTER TABLE quarantined_records
+	return s.exec(longLists(ctx), "redact", "ALTER TABLE "+s.options.parts("quarantined_records")+`
 		UPDATE key = '', value = '', headers = map(), detail = ?
-		WHERE (topic, partition, offset) IN (?) SETTINGS mutations_sync = 1`,
+		WHERE (topic, partition, offset) IN (?) SETTINGS mutations_sync = 2`,
 		redactedDetail(why), places)
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tollstream/deploy/embedded"
+	"tollstream/schemas/clickhouse/cluster/clustertest"
 )
 
 // The tests run against the embedded ClickHouse, a real engine behind HTTP, in a process of its
@@ -50,9 +51,14 @@ func startServer(dir string) (*embedded.ClickHouse, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the embedded server: %w: %s", err, out)
 	}
+	config := filepath.Join(dir, "config.xml")
+	if err := os.WriteFile(config, []byte(clustertest.Config), 0o600); err != nil {
+		return nil, err
+	}
 	return embedded.StartClickHouse(context.Background(), embedded.ClickHouseOptions{
 		ServeOptions: embedded.ServeOptions{
 			Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), Password: testPassword,
+			Config: config,
 		},
 		Executable: binary, Args: []string{"serve"}, LogWriter: os.Stderr,
 	})

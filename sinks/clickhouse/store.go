@@ -61,6 +61,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err != nil {
 		return s.options.explain("look for the schema", err)
 	}
+	if err := s.checkCluster(ctx); err != nil {
+		return err
+	}
 	if latest := latestMigration(); version < latest {
 		return fmt.Errorf("the schema of ClickHouse database %s is at version %d, this program "+
 			"needs %d: run tollstream migrate", s.options.Database, version, latest)

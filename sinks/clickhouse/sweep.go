@@ -222,7 +222,8 @@ func (s *Store) dropSweeps(ctx context.Context, table, condition string) error {
 		return s.options.explain("list the sweeps", err)
 	}
 	for _, id := range ids {
-		err := s.exec(ctx, "drop an old sweep", "ALTER TABLE "+table+" DROP PARTITION ID ?", id)
+		err := s.exec(ctx, "drop an old sweep", "ALTER TABLE "+s.options.parts(table)+
+			" DROP PARTITION ID ?", id)
 		if err != nil {
 			return err
 		}
