@@ -35,7 +35,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newIngestCommand(), newBrokerCommand(), newUsualCommand(), newFetchCommand(),
+	root.AddCommand(newIngestCommand(), newCloseCommand(), newBrokerCommand(), newUsualCommand(), newFetchCommand(),
 		newInsertCommand(), &cobra.Command{
 			Use: embedded.HiddenVerb, Hidden: true,
 			RunE: func(c *cobra.Command, _ []string) error { return embedded.ServeChild(c.Context()) },
