@@ -159,13 +159,16 @@ func (b *closeBench) prepare(ctx context.Context) error {
 	}
 	b.feed = &closeFeed{producer: producer, accounts: b.accounts, partitions: b.Partitions,
 		zone: b.cat.Settings.Zone}
-	if err := b.feed.send(ctx); err != nil {
-		return fmt.Errorf("send the records: %w", err)
+	// One after the other, so that the accounts are known when their calls arrive.
+	for _, send := range []func(context.Context) error{b.feed.open, b.feed.day} {
+		if err := send(ctx); err != nil {
+			return fmt.Errorf("send the records: %w", err)
+		}
+		if err := b.ingest(ctx); err != nil {
+			return err
+		}
 	}
-	b.note("%d accounts: %d events and %d calls are sent", b.accounts, b.feed.events, b.feed.calls)
-	if err := b.ingest(ctx); err != nil {
-		return err
-	}
+	b.note("%d accounts: %d events and %d calls are stored", b.accounts, b.feed.events, b.feed.calls)
 	b.settle, err = startProcess(b.target.folder, b.Program, b.flags("settle", "--log.format", "json",
 		"--settle.first_closing", closeDay.String())...)
 	if err != nil {

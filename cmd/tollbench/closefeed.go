@@ -36,9 +36,8 @@ func closeAccount(i int) string { return strconv.Itoa(1_300_000_000 + i) }
 
 func closeCall(action string, i int) string { return action + "-" + strconv.Itoa(i) }
 
-// send sends the accounts with money on the first day and their calls of the second, in the order of
-// the records' times, and on both a record in every partition.
-func (f *closeFeed) send(ctx context.Context) error {
+// open sends the accounts with their money on the first day, and a call in every partition.
+func (f *closeFeed) open(ctx context.Context) error {
 	at := f.at(0, 1)
 	for i := range f.accounts {
 		if err := f.event(ctx, at, "account.opened", i, fmt.Sprintf(`,"opened_at":%q`, at)); err != nil {
@@ -48,10 +47,12 @@ func (f *closeFeed) send(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := f.everywhere(ctx, f.at(0, 2)); err != nil {
-		return err
-	}
-	at = f.at(1, 10)
+	return f.everywhere(ctx, f.at(0, 2))
+}
+
+// day sends the accounts' calls of the second day.
+func (f *closeFeed) day(ctx context.Context) error {
+	at := f.at(1, 10)
 	for i := range f.accounts {
 		for _, action := range closeActions {
 			if err := f.call(ctx, i%f.partitions, at, closeCall(action, i), i, action); err != nil {
@@ -88,7 +89,7 @@ func (f *closeFeed) everywhere(ctx context.Context, at billing.Instant) error {
 		}
 		f.calls++
 	}
-	return nil
+	return f.flush(ctx)
 }
 
 func (f *closeFeed) event(

@@ -30,20 +30,27 @@ type tagMonth struct {
 	month billing.Month
 }
 
+// changedMonth is what a bill brings to a tag and month.
+type changedMonth struct {
+	tagMonth
+	fresh  []DayCount
+	voided []VoidedCount
+}
+
 // postpaidLines charges, for every tag and month in which something changed, what everything known
 // of that month costs less what earlier bills charged for it (B19).
 func (a *Account) postpaidLines(
 	cat *catalog.Catalog, period billing.Period,
 ) ([]billing.BillLine, error) {
-	fresh := map[tagMonth][]DayCount{}
-	voided := map[tagMonth][]VoidedCount{}
-	var keys []tagMonth
-	noted := map[tagMonth]bool{}
-	note := func(k tagMonth) {
-		if !noted[k] {
-			noted[k] = true
-			keys = append(keys, k)
+	var changed []changedMonth
+	note := func(k tagMonth) *changedMonth {
+		for i := len(changed) - 1; i >= 0; i-- { // those of one month mostly follow each other
+			if changed[i].tagMonth == k {
+				return &changed[i]
+			}
 		}
+		changed = append(changed, changedMonth{tagMonth: k})
+		return &changed[len(changed)-1]
 	}
 	for i := range a.Months {
 		if m := &a.Months[i]; a.corrects(m) {
@@ -51,23 +58,22 @@ func (a *Account) postpaidLines(
 		}
 	}
 	for _, c := range a.Pending.Postpaid {
-		k := tagMonth{c.Tag, c.Day.Month()}
-		note(k)
-		fresh[k] = append(fresh[k], c)
+		of := note(tagMonth{c.Tag, c.Day.Month()})
+		of.fresh = append(of.fresh, c)
 	}
 	for _, v := range a.Pending.Voided {
-		if k := (tagMonth{v.Tag, v.Day.Month()}); v.Outcome == Postpaid {
-			note(k)
-			voided[k] = append(voided[k], v)
+		if v.Outcome == Postpaid {
+			of := note(tagMonth{v.Tag, v.Day.Month()})
+			of.voided = append(of.voided, v)
 		}
 	}
-	var lines []billing.BillLine
-	for _, k := range keys {
-		units, err := a.freshUnits(cat, fresh[k])
+	lines := make([]billing.BillLine, 0, len(changed)+1)
+	for _, m := range changed {
+		units, err := a.freshUnits(cat, m.fresh)
 		if err != nil {
 			return nil, err
 		}
-		of, err := a.chargeMonth(cat, period, a.monthUsage(k.tag, k.month), units, voided[k])
+		of, err := a.chargeMonth(cat, period, a.monthUsage(m.tag, m.month), units, m.voided)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +174,7 @@ func (a *Account) chargeMonth(
 // taken and voided between two bills stands on its usage line and on its voided line.
 func (mc *monthCharge) rate() {
 	units := make([]rating.Units, len(mc.usage.Units))
-	mc.total, mc.counts = 0, nil
+	mc.total, mc.counts = 0, make([]int64, 0, len(units))
 	for i := range units {
 		x := &mc.usage.Units[i]
 		units[i] = rating.Units{Day: x.Day, Quantity: x.Quantity, Prices: &x.Prices}

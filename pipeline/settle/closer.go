@@ -2,10 +2,6 @@ package settle
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 
 	"tollstream/pipeline/accounts"
@@ -14,12 +10,6 @@ import (
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
-)
-
-// chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once.
-const (
-	chunkAccountsMax = 5_000
-	chunkCallsMax    = 200_000
 )
 
 // closer runs one closing. Its run may be called again after an error of the world.
@@ -121,7 +111,7 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 	if err := c.findReversed(ctx); err != nil {
 		return err
 	}
-	active, err := c.activeAccounts(ctx, w)
+	active, err := c.activeAccounts(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,7 +120,7 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 		return err
 	}
 	defer calls.Close() //nolint:errcheck // only read
-	if err := c.closeAll(ctx, active, calls); err != nil {
+	if err := c.closeAll(ctx, &walk{active: active, calls: calls}); err != nil {
 		return err
 	}
 	return c.quarantineEvents(ctx)
@@ -192,108 +182,18 @@ func (c *closer) routes() []Route {
 	return routes
 }
 
-// activeAccounts are those that a closing concerns: with new events, with calls, or with something
-// that is due without either.
-func (c *closer) activeAccounts(ctx context.Context, w Window) ([]string, error) {
-	withCalls, err := c.loop.Store.AccountsWithCandidates(ctx, w)
+// activeAccounts are those that a closing concerns even without calls: with new events, or with
+// something that is due.
+func (c *closer) activeAccounts(ctx context.Context) ([]string, error) {
+	ids, err := c.loop.Store.AccountsDue(ctx, c.moment.At)
 	if err != nil {
 		return nil, err
 	}
-	due, err := c.loop.Store.AccountsDue(ctx, c.moment.At)
-	if err != nil {
-		return nil, err
-	}
-	ids := append(withCalls, due...)
 	for id := range c.accepted { // sorted below
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
-}
-
-// closeAll walks accounts and calls side by side, both in the order of the main account.
-func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) error {
-	next, err := calls.Next()
-	for len(active) > 0 {
-		n := min(len(active), chunkAccountsMax)
-		chunk := Chunk{Moment: c.moment, Zone: c.loop.cat.Settings.Zone}
-		states, loadErr := c.loop.Store.States(ctx, active[:n], c.moment.At)
-		if loadErr != nil {
-			return loadErr
-		}
-		said, loadErr := c.loop.Store.Said(ctx, active[:n], c.loop.closedAt(), c.loop.closedAt())
-		if loadErr != nil {
-			return loadErr
-		}
-		done := 0
-		for ; done < n && len(chunk.Taken) < chunkCallsMax; done++ {
-			id := active[done]
-			var mine []stored.Call
-			for err == nil && next.Main == id {
-				mine = append(mine, next)
-				next, err = calls.Next()
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				return err
-			}
-			if err := c.closeOne(&chunk, known{id, states[id], said[id]}, mine); err != nil {
-				return err
-			}
-		}
-		if err := c.loop.Store.WriteChunk(ctx, &chunk); err != nil {
-			return err
-		}
-		c.loop.Progress.Moved()
-		active = active[done:]
-	}
-	if err == nil {
-		return fmt.Errorf("%w: calls of account %s were left over", errHalt, next.Main)
-	}
-	return nil
-}
-
-// known is what is stored of an account.
-type known struct {
-	id    string
-	state []byte
-	said  []billing.StatusChange
-}
-
-// closeOne closes one account and adds what came of it to the chunk.
-func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
-	cat, id := c.loop.cat, of.id
-	account, err := c.loop.account(cat, id, of.state, c.accepted[id])
-	if err != nil {
-		return fmt.Errorf("%w: %w", errHalt, err)
-	}
-	corrections := c.corrections(account, of.said)
-	r, err := closing.Close(cat, account, c.moment, c.take(chunk, calls), c.reversed[id])
-	if err != nil {
-		return fmt.Errorf("%w: %w", errHalt, err)
-	}
-	saved, err := json.Marshal(account)
-	if err != nil {
-		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
-	}
-	at := c.moment.At
-	fresh, due := account.Restate(of.said, at, at, cat.Settings.SuspendAfter, c.trigger())
-	chunk.Said = append(chunk.Said, basedOn(at, append(corrections, fresh...))...)
-	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
-		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
-		DueAt: account.DueAt(cat, c.moment), StatusDue: due})
-	for i := range r.Taken {
-		if billing.DayOf(r.Taken[i].Call.OccurredAt, chunk.Zone) < c.moment.Day {
-			c.totals.Late++
-		}
-	}
-	chunk.add(id, &r)
-	for _, e := range r.Refused {
-		c.refused[e.Event.Arrival] = true
-		chunk.Requalified = append(chunk.Requalified,
-			Requalified{Arrival: e.Event.Arrival, Event: &e.Event, Refusal: &e.Refusal})
-	}
-	c.totals.add(&r)
-	return nil
 }
 
 // corrections replace what was said since the last closing and does not come true. What does is

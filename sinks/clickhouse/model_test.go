@@ -222,14 +222,6 @@ func (p *pair) WriteReversed(
 	return p.write(func(s loopStore) error { return s.WriteReversed(ctx, at, byAccount) })
 }
 
-func (p *pair) AccountsWithCandidates(
-	ctx context.Context, w settle.Window,
-) ([]string, error) {
-	return both(p, of("AccountsWithCandidates", &w), func(s loopStore) ([]string, error) {
-		return sorted(s.AccountsWithCandidates(ctx, w))
-	})
-}
-
 func (p *pair) AccountsDue(ctx context.Context, at billing.Instant) ([]string, error) {
 	return both(p, "AccountsDue at "+at.String(), func(s loopStore) ([]string, error) {
 		return sorted(s.AccountsDue(ctx, at))

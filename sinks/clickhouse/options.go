@@ -112,6 +112,9 @@ var compressions = map[string]driver.CompressionMethod{
 	"lz4": driver.CompressionLZ4, "zstd": driver.CompressionZSTD, "none": driver.CompressionNone,
 }
 
+// indexedIDsMax is up to how many values of a subquery are looked for in an index.
+const indexedIDsMax = 10_000
+
 // driverOptions translates to the driver's form; database may be "" for statements about databases.
 func (o Options) driverOptions(database string) (*driver.Options, error) {
 	d := &driver.Options{
@@ -127,6 +130,9 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 			"async_insert": 0,
 			// A batch of old records may span many append days, one part each (default 100).
 			"max_partitions_per_insert_block": 0,
+			// Looking for each of a day's ids in the index of a table costs more than reading the
+			// table, since hashes lie everywhere in it; of a few it finds the places.
+			"use_index_for_in_with_subqueries_max_values": indexedIDsMax,
 		},
 		Compression: &driver.Compression{Method: compressions[o.Compression]},
 	}

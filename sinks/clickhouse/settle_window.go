@@ -109,12 +109,6 @@ func candidates(w settle.Window, columns string) (string, []any) {
 	return sql + " AND c.occurred_at < ?", append(args, exactly(w.DayEnd))
 }
 
-// AccountsWithCandidates implements settle.Store.
-func (s *Store) AccountsWithCandidates(ctx context.Context, w settle.Window) ([]string, error) {
-	sql, args := candidates(w, "DISTINCT r.main_account")
-	return s.strings(ctx, "look for calls to take", sql+prunePartitions, args...)
-}
-
 // strings runs a query that gives one column of strings.
 func (s *Store) strings(
 	ctx context.Context, doing, sql string, args ...any,

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/billing"
-	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
@@ -168,7 +167,6 @@ func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
 func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
 	b := c.Bills
 	n := len(b)
-	zone := c.Zone
 	return s.insert(ctx, "closed_bills", []column{
 		{"bill_id", values(n, func(i int) string { return b[i].BillID })},
 		{"account_id", values(n, func(i int) string { return b[i].AccountID })},
@@ -187,22 +185,21 @@ func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
 		{"previous_digest", values(n, func(i int) string { return b[i].PreviousDigest })},
 		{"digest", values(n, func(i int) string { return b[i].Digest })},
 		{"lines", values(n, func(i int) uint32 { return uint32(len(b[i].Lines)) })},
-		{"json", values(n, func(i int) string { return string(canonical.Bill(b[i], zone)) })},
+		{"json", values(n, func(i int) []byte { return c.BillTexts[i].JSON })},
 	})
 }
 
 func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
 	var l []*billing.BillLine
 	var of []*billing.Bill
-	for _, b := range c.Bills {
+	var explain [][]byte
+	for at, b := range c.Bills {
 		for i := range b.Lines {
 			l, of = append(l, &b.Lines[i]), append(of, b)
 		}
+		explain = append(explain, c.BillTexts[at].Explain...)
 	}
 	n := len(l)
-	explain := func(i int) string {
-		return string(canonical.JSON(canonical.StepObjects(l[i].Explain)))
-	}
 	return s.insert(ctx, "closed_bill_lines", []column{
 		{"bill_id", values(n, func(i int) string { return of[i].BillID })},
 		{"account_id", values(n, func(i int) string { return of[i].AccountID })},
@@ -217,7 +214,7 @@ func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
 		{"amount", values(n, func(i int) decimal.Decimal { return l[i].Amount })},
 		{"package_id", values(n, func(i int) string { return l[i].PackageID })},
 		{"flags", values(n, func(i int) []string { return append([]string{}, l[i].Flags...) })},
-		{"explain", values(n, explain)},
+		{"explain", values(n, func(i int) []byte { return explain[i] })},
 	})
 }
 
@@ -275,7 +272,7 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 	return s.insert(ctx, "account_states", []column{
 		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
-		{"state", values(n, func(i int) string { return string(st[i].JSON) })},
+		{"state", values(n, func(i int) []byte { return st[i].JSON })},
 		{"in_arrears", values(n, func(i int) bool { return st[i].InArrears })},
 		{"pending", values(n, func(i int) bool { return st[i].Pending })},
 		{"next_due", instants(n, due)},
