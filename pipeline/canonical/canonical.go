@@ -2,8 +2,8 @@
 // escapes, integers as digits and decimals as strings. Equal values give equal bytes, which is
 // what digests and byte-for-byte comparison of bills rest on (rule B22). It takes no floats.
 //
-// JSON writes any value. Bills, of which a closing writes as many as there are accounts, are written
-// key by key in their order; a test holds that against JSON.
+// JSON writes any value. Bills, of which a closing writes as many as there are accounts, are
+// written key by key in their order; a test holds that against JSON.
 package canonical
 
 import (

@@ -50,10 +50,9 @@ func (mc *monthCharge) monthStep() billing.Step {
 		calls(mc.total), " of ", mc.cat.TagName(mc.usage.Tag), parts)
 }
 
-// unitSteps explain the amounts of units [i, j): each price list where it first comes up, and the
+// unitSteps adds the steps that explain the amounts of units [i, j): each price list where it first comes up, and the
 // days that have one list multiplied out together.
-func (mc *monthCharge) unitSteps(i, j int) []billing.Step {
-	var steps []billing.Step
+func (mc *monthCharge) unitSteps(steps []billing.Step, i, j int) []billing.Step {
 	var described []*rating.Prices
 	var before *rating.Prices
 	var sums []string
@@ -345,7 +344,7 @@ func (mc *monthCharge) adjustmentSteps(now, was decimal.Decimal) []billing.Step 
 		steps = append(steps, step("B27", "less what this bill's voided line gives back: %s - %s = %s",
 			charged, back, was))
 	}
-	steps = append(steps, mc.unitSteps(0, mc.before)...)
+	steps = mc.unitSteps(steps, 0, mc.before)
 	return append(steps, step("B19", "now less charged: %s - %s = %s", now, was, now.Sub(was)))
 }
 

@@ -217,7 +217,7 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 		kind = billing.LateUsageLine
 	}
 	l := mc.line(kind, p.String())
-	var prices []decimal.Decimal
+	prices := make([]decimal.Decimal, 0, j-i)
 	for k := i; k < j; k++ {
 		l.Quantity += mc.counts[k]
 		l.Amount = l.Amount.Add(mc.shown[k].Amount)
@@ -229,7 +229,7 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 		}
 	}
 	l.UnitPrice = onlyPrice(prices)
-	l.Explain = append([]billing.Step{mc.monthStep()}, mc.unitSteps(i, j)...)
+	l.Explain = mc.unitSteps(append(make([]billing.Step, 0, 4), mc.monthStep()), i, j)
 	l.Explain = append(l.Explain, mc.account.unpaidSteps(mc.cat, &l)...)
 	return l
 }
@@ -296,8 +296,16 @@ func (a *Account) uncoveredLines(cat *catalog.Catalog) []billing.BillLine {
 // sortLines orders lines by kind, tag, period and package.
 func sortLines(lines []billing.BillLine) {
 	rank := func(k billing.LineKind) int { return slices.Index(billing.LineKinds[:], k) }
-	slices.SortStableFunc(lines, func(a, b billing.BillLine) int {
+	compare := func(a, b *billing.BillLine) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(a.Tag, b.Tag),
 			cmp.Compare(a.Period, b.Period), cmp.Compare(a.PackageID, b.PackageID))
-	})
+	}
+	sorted := true
+	for i := 1; i < len(lines) && sorted; i++ {
+		sorted = compare(&lines[i-1], &lines[i]) <= 0
+	}
+	if sorted { // nearly always: lines are large, and moving them costs more than looking
+		return
+	}
+	slices.SortStableFunc(lines, func(a, b billing.BillLine) int { return compare(&a, &b) })
 }

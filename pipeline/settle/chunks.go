@@ -117,7 +117,11 @@ func (c *closer) gather(ctx context.Context, w *walk) ([]known, error) {
 	if err != nil {
 		return nil, err
 	}
-	said, err := c.loop.Store.Said(ctx, ids, c.loop.closedAt(), c.loop.closedAt())
+	var said map[string][]billing.StatusChange
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !c.saidOf[id] })
+	if len(ids) > 0 { // of most accounts nothing was said
+		said, err = c.loop.Store.Said(ctx, ids, c.loop.closedAt(), c.loop.closedAt())
+	}
 	for i := range list {
 		list[i].state, list[i].said = states[list[i].id], said[list[i].id]
 	}

@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"tollstream/pipeline/accounts"
@@ -22,6 +23,7 @@ type closer struct {
 	losers     map[billing.Arrival]bool
 	reversed   map[string][]closing.Reversed // by main account (B27)
 	refused    map[billing.Arrival]bool      // events that were accepted, and are refused now
+	saidOf     map[string]bool               // accounts of which something was said since the last closing
 	totals     Totals
 	conflicts  int64
 	made       observe.Closing // what is shown of it once it is done
@@ -115,6 +117,14 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 	if err != nil {
 		return err
 	}
+	said, err := c.loop.Store.SaidOf(ctx, c.loop.closedAt(), c.loop.closedAt())
+	if err != nil {
+		return err
+	}
+	c.saidOf = map[string]bool{}
+	for _, id := range said {
+		c.saidOf[id] = true
+	}
 	calls, err := c.loop.Store.Candidates(ctx, w)
 	if err != nil {
 		return err
@@ -130,14 +140,21 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 func (c *closer) publish(ctx context.Context) error {
 	const together = 1_000
 	c.made.Billed, c.made.Statuses = nil, nil
+	sent := make(chan error, 1) // what is read goes out while the next is read
+	sent <- nil
 	err := c.loop.Store.BillsOf(ctx, c.moment.At, together, func(bills []stored.BillText) error {
 		for i := range bills {
 			c.made.Billed = append(c.made.Billed,
 				observe.Amount{Currency: bills[i].Currency, Value: bills[i].Total.InexactFloat64()})
 		}
-		return c.loop.Publisher.PublishBills(ctx, bills)
+		if err := <-sent; err != nil {
+			sent <- nil
+			return err
+		}
+		go func() { sent <- c.loop.Publisher.PublishBills(ctx, bills) }()
+		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, <-sent); err != nil {
 		return err
 	}
 	err = c.loop.Store.StatusOf(ctx, c.moment.At, together, func(s []billing.StatusChange) error {

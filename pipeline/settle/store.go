@@ -60,6 +60,8 @@ type Store interface {
 	// is not replaced yet; only records based on closings through base count.
 	Said(ctx context.Context, ids []string, since, base billing.Instant) (
 		map[string][]billing.StatusChange, error)
+	// SaidOf gives the accounts of which Said can give something, and maybe others.
+	SaidOf(ctx context.Context, since, base billing.Instant) ([]string, error)
 	// WriteSaid keeps records that are about to be published.
 	WriteSaid(ctx context.Context, list []billing.StatusChange) error
 	// Unpublished gives records based on a closing of which it is not known that they were published.

@@ -222,6 +222,14 @@ func (p *pair) WriteReversed(
 	return p.write(func(s loopStore) error { return s.WriteReversed(ctx, at, byAccount) })
 }
 
+func (p *pair) SaidOf(
+	ctx context.Context, since, base billing.Instant,
+) ([]string, error) {
+	return both(p, "SaidOf since "+since.String(), func(s loopStore) ([]string, error) {
+		return sorted(s.SaidOf(ctx, since, base))
+	})
+}
+
 func (p *pair) AccountsDue(ctx context.Context, at billing.Instant) ([]string, error) {
 	return both(p, "AccountsDue at "+at.String(), func(s loopStore) ([]string, error) {
 		return sorted(s.AccountsDue(ctx, at))
