@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,31 +112,12 @@ func measureClosings(ctx context.Context, o *closeOptions, notes io.Writer) (*cl
 func (b *closeBench) run(ctx context.Context) (one *closeRun, err error) {
 	ctx, stop := context.WithTimeout(ctx, b.Patience)
 	defer stop()
-	if b.right, err = rateAlone(b.cat, b.accounts); err != nil {
-		return nil, err
-	}
-	folder, err := os.MkdirTemp("", "tollbench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(folder) //nolint:errcheck // temporary
-	broker, address, err := startBroker(ctx, b.self, folder, b.Partitions)
-	if err != nil {
-		return nil, fmt.Errorf("start the broker: %w", err)
-	}
-	defer broker.stop()
-	within := &bench{cat: b.cat, folder: folder, broker: address, ingestOptions: &ingestOptions{
-		Partitions: b.Partitions, Program: b.Program, self: b.self}}
-	if b.server, b.target, err = within.newTarget(ctx, 0); err != nil {
-		return nil, err
-	}
-	defer b.server.Kill()
-	defer b.target.conn.Close() //nolint:errcheck // the server goes too
 	started := time.Now()
-	if err := b.prepare(ctx); err != nil {
+	end, err := b.start(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer b.settle.stop()
+	defer end()
 	loaded := time.Since(started).Seconds()
 	b.note("%d accounts: the day before is closed, after %.0f s", b.accounts, loaded)
 	if one, err = b.timed(ctx); err != nil {
@@ -144,6 +126,45 @@ func (b *closeBench) run(ctx context.Context) (one *closeRun, err error) {
 	one.Loaded = loaded
 	b.note("%d accounts: closed in %.1f s", b.accounts, one.Seconds)
 	return one, b.check(ctx)
+}
+
+// start starts the servers and prepares the closing; end ends all that.
+func (b *closeBench) start(ctx context.Context) (end func(), err error) {
+	var ends []func()
+	end = func() {
+		for _, f := range slices.Backward(ends) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			end()
+		}
+	}()
+	if b.right, err = rateAlone(b.cat, b.accounts); err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "tollbench-")
+	if err != nil {
+		return nil, err
+	}
+	ends = append(ends, func() { _ = os.RemoveAll(folder) })
+	broker, address, err := startBroker(ctx, b.self, folder, b.Partitions)
+	if err != nil {
+		return nil, fmt.Errorf("start the broker: %w", err)
+	}
+	ends = append(ends, broker.stop)
+	within := &bench{cat: b.cat, folder: folder, broker: address, ingestOptions: &ingestOptions{
+		Partitions: b.Partitions, Program: b.Program, self: b.self}}
+	if b.server, b.target, err = within.newTarget(ctx, 0); err != nil {
+		return nil, err
+	}
+	ends = append(ends, b.server.Kill, func() { _ = b.target.conn.Close() })
+	err = b.prepare(ctx)
+	if b.settle != nil {
+		ends = append(ends, b.settle.stop)
+	}
+	return end, err
 }
 
 func (b *closeBench) note(format string, args ...any) {
@@ -175,7 +196,6 @@ func (b *closeBench) prepare(ctx context.Context) error {
 		return err
 	}
 	if _, err := b.closed(ctx, closeDay); err != nil {
-		b.settle.stop()
 		return err
 	}
 	return b.quiet(ctx)
