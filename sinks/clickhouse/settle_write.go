@@ -108,42 +108,55 @@ type usageCount struct {
 	charged, free, covered, postpaid, uncovered, unknown uint64
 }
 
+// countUsage counts calls that stand account by account and, of each, day by day, as they are taken.
 func countUsage(taken []settle.TakenCall) []usageCount {
-	byKey := map[usageKey]*usageCount{}
+	var out []usageCount
+	from := 0 // where the counts of the account at hand begin
 	for i := range taken {
 		t := &taken[i]
+		if i > 0 && taken[i-1].Main != t.Main {
+			sortUsage(out[from:])
+			from = len(out)
+		}
 		key := usageKey{t.Main, t.Day, string(t.Call.Postpaid), t.Call.Channel}
-		u := byKey[key]
-		if u == nil {
-			u = &usageCount{usageKey: key}
-			byKey[key] = u
+		at := len(out) - 1
+		for at >= from && out[at].day == t.Day && out[at].usageKey != key {
+			at--
 		}
-		switch t.Outcome {
-		case closing.Free:
-			u.free++
-		case closing.Covered:
-			u.covered++
-		case closing.Postpaid:
-			u.postpaid++
-		case closing.Uncovered:
-			u.uncovered++
+		if at < from || out[at].day != t.Day {
+			at = len(out)
+			out = append(out, usageCount{usageKey: key})
 		}
-		if t.Outcome != closing.Free {
-			u.charged++
-		}
-		if !t.Call.CodeKnown && !t.Call.FreeAction {
-			u.unknown++
-		}
+		out[at].add(t)
 	}
-	out := make([]usageCount, 0, len(byKey))
-	for _, u := range byKey { // sorted below
-		out = append(out, *u)
-	}
-	slices.SortFunc(out, func(a, b usageCount) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day),
-			cmp.Compare(a.tag, b.tag), cmp.Compare(a.channel, b.channel))
-	})
+	sortUsage(out[from:])
 	return out
+}
+
+func sortUsage(of []usageCount) {
+	slices.SortFunc(of, func(a, b usageCount) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.tag, b.tag),
+			cmp.Compare(a.channel, b.channel))
+	})
+}
+
+func (u *usageCount) add(t *settle.TakenCall) {
+	switch t.Outcome {
+	case closing.Free:
+		u.free++
+	case closing.Covered:
+		u.covered++
+	case closing.Postpaid:
+		u.postpaid++
+	case closing.Uncovered:
+		u.uncovered++
+	}
+	if t.Outcome != closing.Free {
+		u.charged++
+	}
+	if !t.Call.CodeKnown && !t.Call.FreeAction {
+		u.unknown++
+	}
 }
 
 func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
