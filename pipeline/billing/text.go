@@ -38,6 +38,17 @@ func AppendMoney(to []byte, d decimal.Decimal) []byte {
 	return append(to, d.StringFixed(places)...)
 }
 
+// Plus is a + b. Most sums begin with zero or have one part, for which no number has to be made.
+func Plus(a, b decimal.Decimal) decimal.Decimal {
+	switch {
+	case a.IsZero():
+		return b
+	case b.IsZero():
+		return a
+	}
+	return a.Add(b)
+}
+
 // shortDigits is how many digits an int64 surely has room for.
 const shortDigits = 18
 

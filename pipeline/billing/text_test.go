@@ -27,6 +27,11 @@ func FuzzText(f *testing.F) {
 		if have, want := string(AppendMoney(nil, d)), d.StringFixed(2); have != want {
 			t.Errorf("%d e %d is %s, want %s", n, exp, have, want)
 		}
+		for _, x := range []decimal.Decimal{d, d.Neg(), decimal.Zero, decimal.New(0, -4)} {
+			if have, want := Plus(d, x), d.Add(x); !have.Equal(want) || Text(have) != want.String() {
+				t.Errorf("%s + %s is %s, want %s", d, x, have, want)
+			}
+		}
 		day := Day(n % 5_000_000)
 		y, m, date := day.civil()
 		if have, want := day.String(), fmt.Sprintf("%04d-%02d-%02d", y, m, date); have != want {

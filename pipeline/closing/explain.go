@@ -71,7 +71,7 @@ func (mc *monthCharge) unitSteps(steps []billing.Step, i, j int) []billing.Step 
 			before = p
 			text := billing.Text(sum)
 			steps = append(steps, say("B16", mc.daysOf(i, k), product, " = ", text))
-			sums, total = append(sums, text), total.Add(sum)
+			sums, total = append(sums, text), billing.Plus(total, sum)
 		}
 		i = k
 	}
@@ -107,7 +107,7 @@ func (mc *monthCharge) product(i, k int) (string, decimal.Decimal) {
 	var pieces []rating.Piece
 	sum := decimal.Zero
 	for n := i; n < k; n++ {
-		sum = sum.Add(mc.shown[n].Amount)
+		sum = billing.Plus(sum, mc.shown[n].Amount)
 		pieces = append(pieces, mc.shown[n].Pieces...)
 	}
 	return multiplied(pieces), sum

@@ -164,7 +164,7 @@ func (a *Account) chargeMonth(
 	}
 	for i := range lines {
 		bill.Quantity += lines[i].Quantity
-		bill.Amount = bill.Amount.Add(lines[i].Amount)
+		bill.Amount = billing.Plus(bill.Amount, lines[i].Amount)
 	}
 	u.Bills = append(u.Bills, bill)
 	return lines, nil
@@ -195,10 +195,13 @@ func (mc *monthCharge) rate() {
 
 // adjustment is the change in the price of units that earlier bills charged.
 func (mc *monthCharge) adjustment(lines []billing.BillLine) []billing.BillLine {
+	if mc.before == 0 {
+		return lines
+	}
 	now, was := decimal.Zero, decimal.Zero
 	for i := 0; i < mc.before; i++ {
-		now = now.Add(mc.rated[i].Amount)
-		was = was.Add(mc.usage.Units[i].Charged)
+		now = billing.Plus(now, mc.rated[i].Amount)
+		was = billing.Plus(was, mc.usage.Units[i].Charged)
 	}
 	diff := now.Sub(was)
 	if diff.IsZero() {
@@ -220,7 +223,7 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 	prices := make([]decimal.Decimal, 0, j-i)
 	for k := i; k < j; k++ {
 		l.Quantity += mc.counts[k]
-		l.Amount = l.Amount.Add(mc.shown[k].Amount)
+		l.Amount = billing.Plus(l.Amount, mc.shown[k].Amount)
 		for _, piece := range mc.shown[k].Pieces {
 			prices = append(prices, piece.UnitPrice)
 			if piece.Unpublished && !slices.Contains(l.Flags, billing.FlagContractPriceMissing) {
