@@ -174,7 +174,8 @@ func (b *closeBench) note(format string, args ...any) {
 // prepare sends the records, has them stored, and starts the process that closes: it closes the day
 // before and then waits for a record of the time at which the day closes.
 func (b *closeBench) prepare(ctx context.Context) error {
-	producer, err := kafkalog.NewProducer(kafkalog.ProducerOptions{Brokers: []string{b.target.broker}})
+	producer, err := kafkalog.NewProducer(
+		kafkalog.ProducerOptions{Brokers: []string{b.target.broker}})
 	if err != nil {
 		return err
 	}
@@ -203,8 +204,9 @@ func (b *closeBench) prepare(ctx context.Context) error {
 
 func (b *closeBench) flags(role string, more ...string) []string {
 	t := b.target
-	return append([]string{"run", "--roles", role, "--kafka.brokers", t.broker, "--kafka.group", t.group,
-		"--clickhouse.addr", t.clickhouse, "--clickhouse.database", t.database,
+	return append([]string{"run", "--roles", role, "--kafka.brokers", t.broker,
+		"--kafka.group", t.group, "--clickhouse.addr", t.clickhouse,
+		"--clickhouse.database", t.database,
 		"--clickhouse.compression", "none", // all is on one machine
 		"--time.mode", "simulated_time", "--http.listen", "127.0.0.1:0"}, more...)
 }

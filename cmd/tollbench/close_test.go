@@ -37,7 +37,8 @@ func TestClose(t *testing.T) {
 	r := newCloseReport(o)
 	r.Runs = []*closeRun{one, one}
 	r.finish()
-	if text := r.text(); r.Growth != 1 || !strings.Contains(text, "30 accounts with calls of 3 tags") {
+	text := r.text()
+	if r.Growth != 1 || !strings.Contains(text, "30 accounts with calls of 3 tags") {
 		t.Errorf("%g\n%s", r.Growth, text)
 	}
 	if err := r.save(o.Out); err != nil {
@@ -46,8 +47,8 @@ func TestClose(t *testing.T) {
 	for mistake, sql := range map[string]string{ // each on top of those before
 		"a line is gone": "ALTER TABLE closed_bill_lines DELETE WHERE (bill_id, line_no) = (SELECT " +
 			"max((bill_id, line_no)) FROM closed_bill_lines) SETTINGS mutations_sync = 1",
-		"an entry is gone": "ALTER TABLE booked_entries DELETE WHERE entry_id = (SELECT max(entry_id) " +
-			"FROM booked_entries WHERE kind = 'bill') SETTINGS mutations_sync = 1",
+		"an entry is gone": "ALTER TABLE booked_entries DELETE WHERE entry_id = (SELECT " +
+			"max(entry_id) FROM booked_entries WHERE kind = 'bill') SETTINGS mutations_sync = 1",
 		"a bill has other words than its record": "ALTER TABLE closed_bills UPDATE json = " +
 			"concat(json, ' ') WHERE bill_id = (SELECT max(bill_id) FROM closed_bills) " +
 			"SETTINGS mutations_sync = 1",

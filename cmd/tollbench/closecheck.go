@@ -26,7 +26,8 @@ type rated struct {
 // ratedTogether is how many accounts are made before their closing is timed.
 const ratedTogether = 1000
 
-// rateAlone closes the accounts' second day in memory: packages, tiers, lines, explanations, digest.
+// rateAlone closes the accounts' second day in memory: packages, tiers, lines with explanations,
+// digest.
 func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 	f := closeFeed{zone: cat.Settings.Zone}
 	registry := accounts.New()

@@ -35,8 +35,8 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newIngestCommand(), newCloseCommand(), newBrokerCommand(), newUsualCommand(), newFetchCommand(),
-		newInsertCommand(), &cobra.Command{
+	root.AddCommand(newIngestCommand(), newCloseCommand(), newBrokerCommand(),
+		newUsualCommand(), newFetchCommand(), newInsertCommand(), &cobra.Command{
 			Use: embedded.HiddenVerb, Hidden: true,
 			RunE: func(c *cobra.Command, _ []string) error { return embedded.ServeChild(c.Context()) },
 		})

@@ -50,8 +50,8 @@ func (mc *monthCharge) monthStep() billing.Step {
 		calls(mc.total), " of ", mc.cat.TagName(mc.usage.Tag), parts)
 }
 
-// unitSteps adds the steps that explain the amounts of units [i, j): each price list where it first comes up, and the
-// days that have one list multiplied out together.
+// unitSteps adds the steps that explain the amounts of units [i, j): each price list where it first
+// comes up, and the days that have one list multiplied out together.
 func (mc *monthCharge) unitSteps(steps []billing.Step, i, j int) []billing.Step {
 	var described []*rating.Prices
 	var before *rating.Prices

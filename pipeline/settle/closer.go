@@ -23,7 +23,7 @@ type closer struct {
 	losers     map[billing.Arrival]bool
 	reversed   map[string][]closing.Reversed // by main account (B27)
 	refused    map[billing.Arrival]bool      // events that were accepted, and are refused now
-	saidOf     map[string]bool               // accounts of which something was said since the last closing
+	saidOf     map[string]bool               // of whom something was said since the last closing
 	totals     Totals
 	conflicts  int64
 	made       observe.Closing // what is shown of it once it is done

@@ -69,13 +69,13 @@ func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
 // movedIDs selects the hashes of ids that stand at several places among the copies that a closing
 // looks at and the calls that were taken: only these can have losers.
 func movedIDs(w settle.Window) (string, []any) {
-	place := "id_hash, " + topicNumber(w.Settlement.Barriers) + ", partition, offset"
+	const place = "id_hash, topic, partition, offset"
 	copies, args := copiesIn(w, place, "")
 	hashes, more := copiesIn(w, "id_hash", "")
 	return "SELECT id_hash FROM (" + copies + " UNION ALL SELECT " + place + ` FROM taken_calls
 			WHERE closed_at <= ? AND id_hash IN (` + hashes + `))
 		GROUP BY id_hash HAVING min(offset) != max(offset) OR min(partition) != max(partition)
-			OR min(topic_number) != max(topic_number)`,
+			OR min(topic) != max(topic)`,
 		slices.Concat(args, []any{w.Moment.At.Time()}, more)
 }
 
@@ -142,6 +142,7 @@ func (s *Store) countSlice(
 ) error {
 	from, args := p.from()
 	ids, more := p.deliveries("id_hash FROM deliveries")
+	number, topics := p.topicNumber()
 	where, places := inRanges(p.ranges)
 	var terms []string
 	for _, t := range []string{charged, free, duplicate, quarantined, waiting, events} {
@@ -157,11 +158,12 @@ func (s *Store) countSlice(
 			toInt64(countIf(terms[4])), toInt64(countIf(terms[5])), toInt64(countIf(terms[6])),
 			arraySort(groupArrayIf(10)(d.offset, is_data != arrayCount(terms)))
 		FROM ` + from + `
-		LEFT ANY JOIN (SELECT ` + topicNumber(p.ranges) + `, partition, offset, toString(outcome) AS outcome
+		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, toString(outcome) AS outcome
 			FROM taken_calls WHERE closed_at <= ? AND ` + where + ` AND id_hash IN (` + ids + `)
-			) AS w ON ` + samePlace("w") + `
+			) AS w ON w.topic_number = d.topic_number AND w.partition = d.partition
+				AND w.offset = d.offset
 		GROUP BY d.topic, d.partition SETTINGS join_use_nulls = 0`
-	args = slices.Concat([]any{at.Time()}, more, args, []any{at.Time()}, places, more)
+	args = slices.Concat([]any{at.Time()}, more, args, topics, []any{at.Time()}, places, more)
 	return s.each(ctx, "count the books", sql, args, func(rows driverRows) error {
 		var b settle.PartitionBooks
 		err := rows.Scan(&b.Topic, &b.Partition, &b.Data, &b.Aborted, &b.Control, &b.Compacted,

@@ -72,12 +72,12 @@ func (p *proof) deliveries(columns string) (string, []any) {
 
 // topicNumber numbers the topics of the ranges from 1 on, others are 0: rows are put together by
 // numbers, since texts in a key cost ClickHouse several times as much.
-func topicNumber(ranges []stored.Barrier) string {
-	topics := list(len(ranges), func(i int) string { return ranges[i].Topic })
+func (p *proof) topicNumber() (string, []any) {
+	topics := list(len(p.ranges), func(i int) string { return p.ranges[i].Topic })
 	slices.Sort(topics)
-	topics = slices.Compact(topics) // of letters, digits and ._-#, so they need no quoting
-	return "toUInt16(transform(toString(topic), ['" + strings.Join(topics, "', '") + "'], " +
-		fmt.Sprintf("range(1, %d), 0)) AS topic_number", len(topics)+1)
+	topics = slices.Compact(topics)
+	return "toUInt16(transform(toString(topic), ?, ?, 0)) AS topic_number",
+		[]any{topics, list(len(topics), func(i int) int { return i + 1 })}
 }
 
 // arrival is where a row stands in the order of arrival, as one number: the inverse of ver.
@@ -88,7 +88,7 @@ const arrival = `bitShiftLeft(toUInt128(toUnixTimestamp64Milli(appended_at)), 84
 // its key (copy.at), its row of quarantine (q.reason, q.resolved) and of events (e.there).
 func (p *proof) from() (string, []any) {
 	ranges, at := inRanges(p.ranges)
-	number := topicNumber(p.ranges)
+	number, topics := p.topicNumber()
 	rows, args := p.deliveries("*, " + number + ", " + arrival + " AS arrival FROM deliveries FINAL")
 	ids, more := p.deliveries("id_hash FROM deliveries")
 	hash := "billing_hash"
@@ -106,17 +106,11 @@ func (p *proof) from() (string, []any) {
 		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, toString(reason) AS reason,
 				toString(resolved) AS resolved, 1 AS there
 			FROM quarantined_records FINAL WHERE ` + ranges + `) AS q
-			ON ` + samePlace("q") + `
+			ON q.topic_number = d.topic_number AND q.partition = d.partition AND q.offset = d.offset
 		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, 1 AS there
 			FROM account_events WHERE ` + ranges + `) AS e
-			ON ` + samePlace("e")
-	return sql, slices.Concat(args, more, at, at)
-}
-
-// samePlace joins a delivery with what else stands at its place.
-func samePlace(with string) string {
-	return strings.ReplaceAll("w.topic_number = d.topic_number AND w.partition = d.partition "+
-		"AND w.offset = d.offset", "w.", with+".")
+			ON e.topic_number = d.topic_number AND e.partition = d.partition AND e.offset = d.offset`
+	return sql, slices.Concat(topics, args, topics, more, topics, at, topics, at)
 }
 
 // The facts of a delivery, in the terms of proof.from. An id of 0 is that of an account event.

@@ -13,8 +13,8 @@ import (
 	"tollstream/pipeline/tagging"
 )
 
-// TestCountUsage: calls in the order in which a chunk has them are counted once by each key, and the
-// counts are in the order of their keys.
+// TestCountUsage: calls in the order in which a chunk has them are counted once by each key, and
+// the counts are in the order of their keys.
 func TestCountUsage(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
 	pick := func(of ...string) string { return of[draw.IntN(len(of))] }

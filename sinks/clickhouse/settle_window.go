@@ -73,9 +73,9 @@ const copyFields = "* EXCEPT (main_account), id_hash, ver"
 
 // competingCopies selects the open copies of calls with some hashes of ids and, of these calls, the
 // older copies that were taken back before a closing took them. Those go on counting against copies
-// that arrived later: the call of another account under the same call_id is not taken in their place
-// (B4, B27). Open are those below the barriers that are of known accounts and whose calls no closing
-// before took, days that are still open included.
+// that arrived later: the call of another account under the same call_id is not taken in their
+// place (B4, B27). Open are those below the barriers that are of known accounts and whose calls no
+// closing before took, days that are still open included.
 func competingCopies(w settle.Window, columns string, ids []uint64) (string, []any) {
 	copies, args := copiesIn(w, copyFields, "FINAL", ids...)
 	if !w.First {

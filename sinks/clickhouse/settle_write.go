@@ -108,7 +108,8 @@ type usageCount struct {
 	charged, free, covered, postpaid, uncovered, unknown uint64
 }
 
-// countUsage counts calls that stand account by account and, of each, day by day, as they are taken.
+// countUsage counts calls that stand account by account and, of each, day by day, as they are
+// taken.
 func countUsage(taken []settle.TakenCall) []usageCount {
 	var out []usageCount
 	from := 0 // where the counts of the account at hand begin
