@@ -30,11 +30,6 @@ test: $(ENGINE) ## All tests: unit, stories, golden, fuzz seeds, end to end (wit
 	go vet ./...
 	TOLLSTREAM_REQUIRE_EMBEDDED=1 go test $(RACE) -timeout 60m ./...
 
-.PHONY: bench-close
-bench-close: $(ENGINE) ## What it takes to close a day of ACCOUNTS accounts (default 30000)
-	TOLLSTREAM_REQUIRE_EMBEDDED=1 TOLLSTREAM_CLOSE_ACCOUNTS=$(or $(ACCOUNTS),30000) \
-		go test -count=1 -timeout 60m -run '^TestClosingScale$$' -v ./cmd/tollstream
-
 .PHONY: test-kafka
 test-kafka: $(ENGINE) $(BROKER) ## The tests that need a real Apache Kafka; wants Maven and a JDK, 17 or later
 	TOLLSTREAM_REQUIRE_EMBEDDED=1 TOLLSTREAM_TEST_APACHE_KAFKA=$(CURDIR)/$(APACHE)/target \
@@ -151,6 +146,10 @@ bench-rebuild: build $(BENCH) $(ENGINE) ## How fast ClickHouse is made again fro
 .PHONY: bench-accounts
 bench-accounts: build $(BENCH) $(ENGINE) ## What memory an ingest process takes for the accounts that it knows
 	$(BENCH) accounts
+
+.PHONY: bench-close
+bench-close: build $(BENCH) $(ENGINE) ## What it takes to close a day of ACCOUNTS accounts (default 100000): docs/benchmarks.md
+	$(BENCH) close --accounts $(or $(ACCOUNTS),100000)
 
 .PHONY: microbench
 microbench: ## The packages' own benchmarks; compare ratios within one run, the machine is noisy

@@ -13,6 +13,7 @@ import (
 const (
 	callsTopic  = "faceid.calls"
 	eventsTopic = "billing.account-events"
+	billsTopic  = "billing.bills"
 )
 
 // startBroker starts the embedded broker in a process of its own.

@@ -36,7 +36,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newIngestCommand(), newQueryCommand(), newSealCommand(), newScaleCommand(),
-		newRebuildCommand(), newAccountsCommand(),
+		newRebuildCommand(), newAccountsCommand(), newCloseCommand(),
 		newBrokerCommand(), newUsualCommand(), newFetchCommand(), newInsertCommand(), &cobra.Command{
 			Use: embedded.HiddenVerb, Hidden: true,
 			RunE: func(c *cobra.Command, _ []string) error { return embedded.ServeChild(c.Context()) },

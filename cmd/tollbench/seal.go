@@ -182,10 +182,6 @@ func (s *sealer) measure(ctx context.Context, r *sealReport, calls int) error {
 			groups, err := s.store.DifferingCopies(ctx, w)
 			return len(groups), err
 		}},
-		{"AccountsWithCandidates", func() (int, error) {
-			accounts, err := s.store.AccountsWithCandidates(ctx, w)
-			return len(accounts), err
-		}},
 		{"Candidates", func() (n int, err error) {
 			n, err = countCandidates(ctx, s, w)
 			candidates = n

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -73,14 +74,29 @@ func (d Day) AddYears(years int) Day {
 // String gives YYYY-MM-DD.
 func (d Day) String() string {
 	y, m, day := d.civil()
-	return fmt.Sprintf("%04d-%02d-%02d", y, int(m), day)
+	if y < 1000 || y > 9999 {
+		return fmt.Sprintf("%04d-%02d-%02d", y, int(m), day)
+	}
+	var room [16]byte
+	return string(appendPart(appendPart(strconv.AppendInt(room[:0], int64(y), 10), int(m)), day))
+}
+
+// appendPart appends a month or a day of two digits with its hyphen.
+func appendPart(to []byte, n int) []byte {
+	return append(to, '-', byte('0'+n/10), byte('0'+n%10))
 }
 
 // FirstDay is the first day of the month.
 func (m Month) FirstDay() Day { return DateOf(int(m)/12, time.Month(int(m)%12+1), 1) }
 
 // String gives YYYY-MM.
-func (m Month) String() string { return fmt.Sprintf("%04d-%02d", int(m)/12, int(m)%12+1) }
+func (m Month) String() string {
+	if m < 12000 || m >= 120000 {
+		return fmt.Sprintf("%04d-%02d", int(m)/12, int(m)%12+1)
+	}
+	var room [16]byte
+	return string(appendPart(strconv.AppendInt(room[:0], int64(m)/12, 10), int(m)%12+1))
+}
 
 // Cycle is how often an account's bills close (rule B3).
 type Cycle string

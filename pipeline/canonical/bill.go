@@ -1,6 +1,7 @@
 package canonical
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -11,52 +12,169 @@ import (
 // Bill is a bill as the contract's JSON. Times are RFC 3339 in the zone of the deployment; amounts
 // are decimal strings without trailing zeros, total and balances with two places.
 func Bill(b *billing.Bill, zone *time.Location) []byte {
-	lines := make([]any, len(b.Lines))
-	for i := range b.Lines {
-		lines[i] = LineObject(&b.Lines[i])
-	}
-	o := Object{
-		"bill_id": b.BillID, "account_id": b.AccountID, "cycle": string(b.Period.Cycle),
-		"period": b.Period.String(), "period_start": b.PeriodStart.In(zone),
-		"period_end": b.PeriodEnd.In(zone), "closed_at": b.ClosedAt.In(zone),
-		"currency": b.Currency, "catalog_version": b.CatalogVersion,
-		"catalog_digest": b.CatalogDigest, "rule_version": b.RuleVersion, "lines": lines,
-		"total": Money(b.Total), "balance_before": Money(b.BalanceBefore),
-		"balance_after": Money(b.BalanceAfter), "previous_digest": b.PreviousDigest,
-		"digest": b.Digest,
-	}
+	text, _ := Explained(b, zone)
+	return text
+}
+
+// Explained is Bill, and the part of it that explains each line, as Steps gives it.
+func Explained(b *billing.Bill, zone *time.Location) (text []byte, explain [][]byte) {
+	w := writer{text: make([]byte, 0, sizeOf(b)), next: '{'}
+	w.str("account_id", b.AccountID)
+	w.money("balance_after", b.BalanceAfter)
+	w.money("balance_before", b.BalanceBefore)
+	w.str("bill_id", b.BillID)
+	w.str("catalog_digest", b.CatalogDigest)
+	w.str("catalog_version", b.CatalogVersion)
+	w.str("closed_at", b.ClosedAt.In(zone))
+	w.str("currency", b.Currency)
+	w.str("cycle", string(b.Period.Cycle))
+	w.str("digest", b.Digest)
+	w.key("lines")
+	places := make([][2]int, len(b.Lines))
+	w.list(len(b.Lines), func(i int) { places[i] = w.line(&b.Lines[i]) })
+	w.str("period", b.Period.String())
+	w.str("period_end", b.PeriodEnd.In(zone))
+	w.str("period_start", b.PeriodStart.In(zone))
+	w.str("previous_digest", b.PreviousDigest)
+	w.num("rule_version", int64(b.RuleVersion))
 	if len(b.SubAccounts) > 0 {
-		subs := make([]any, len(b.SubAccounts))
-		for i, s := range b.SubAccounts {
-			subs[i] = Object{"account_id": s.AccountID, "kind": string(s.Kind), "tag": s.Tag,
-				"quantity": s.Quantity}
+		w.key("sub_accounts")
+		w.list(len(b.SubAccounts), func(i int) { w.subAccount(&b.SubAccounts[i]) })
+	}
+	w.money("total", b.Total)
+	w.end()
+	explain = make([][]byte, len(places))
+	for i, p := range places {
+		explain[i] = w.text[p[0]:p[1]:p[1]]
+	}
+	return w.text, explain
+}
+
+// sizeOf guesses the size of a bill's JSON, rather too large than too small.
+func sizeOf(b *billing.Bill) int {
+	const bill, line, step = 720, 260, 40
+	n := bill + len(b.Lines)*line + len(b.SubAccounts)*line
+	for i := range b.Lines {
+		for _, s := range b.Lines[i].Explain {
+			n += step + len(s.Text)
 		}
-		o["sub_accounts"] = subs
 	}
-	return JSON(o)
+	return n
 }
 
-// LineObject is one bill line as the contract's JSON.
-func LineObject(l *billing.BillLine) Object {
-	o := Object{
-		"line_no": l.No, "kind": string(l.Kind), "tag": orNull(l.Tag),
-		"tag_name": orNull(l.TagName), "period": orNull(l.Period), "quantity": l.Quantity,
-		"unit_price": nil, "amount": l.Amount.String(), "package_id": orNull(l.PackageID),
-		"flags": append([]string{}, l.Flags...), "explain": StepObjects(l.Explain),
-	}
-	if l.UnitPrice != nil {
-		o["unit_price"] = l.UnitPrice.String()
-	}
-	return o
+// Line is one bill line as the contract's JSON.
+func Line(l *billing.BillLine) []byte {
+	w := writer{next: '{'}
+	w.line(l)
+	return w.text
 }
 
-// StepObjects are the steps of an explanation as JSON.
-func StepObjects(steps []billing.Step) []any {
-	out := make([]any, len(steps))
-	for i, s := range steps {
-		out[i] = Object{"rule": s.Rule, "text": s.Text}
+// Steps are the steps of an explanation as JSON.
+func Steps(steps []billing.Step) []byte {
+	w := writer{next: '{'}
+	w.steps(steps)
+	return w.text
+}
+
+// writer writes objects whose keys come in their order.
+type writer struct {
+	text []byte
+	next byte // what stands before the next key: { or ,
+}
+
+func (w *writer) key(k string) {
+	w.text = append(append(append(w.text, w.next, '"'), k...), '"', ':')
+	w.next = ','
+}
+
+func (w *writer) str(k, value string) {
+	w.key(k)
+	w.text = AppendString(w.text, value)
+}
+
+// orNull writes a text, or null where it is empty.
+func (w *writer) orNull(k, value string) {
+	if value == "" {
+		w.null(k)
+		return
 	}
-	return out
+	w.str(k, value)
+}
+
+func (w *writer) null(k string) {
+	w.key(k)
+	w.text = append(w.text, "null"...)
+}
+
+func (w *writer) num(k string, value int64) {
+	w.key(k)
+	w.text = strconv.AppendInt(w.text, value, 10)
+}
+
+func (w *writer) money(k string, value decimal.Decimal) {
+	w.key(k)
+	w.text = append(billing.AppendMoney(append(w.text, '"'), value), '"')
+}
+
+func (w *writer) decimal(k string, value decimal.Decimal) {
+	w.key(k)
+	w.text = append(billing.AppendText(append(w.text, '"'), value), '"')
+}
+
+// list writes n objects.
+func (w *writer) list(n int, object func(i int)) {
+	w.text = append(w.text, '[')
+	for i := range n {
+		if i > 0 {
+			w.text = append(w.text, ',')
+		}
+		w.next = '{'
+		object(i)
+	}
+	w.text, w.next = append(w.text, ']'), ','
+}
+
+func (w *writer) end() { w.text, w.next = append(w.text, '}'), ',' }
+
+// line writes a bill line and tells where its explanation stands.
+func (w *writer) line(l *billing.BillLine) (explain [2]int) {
+	w.decimal("amount", l.Amount)
+	w.key("explain")
+	explain[0] = len(w.text)
+	w.steps(l.Explain)
+	explain[1] = len(w.text)
+	w.key("flags")
+	w.text = AppendStrings(w.text, l.Flags)
+	w.str("kind", string(l.Kind))
+	w.num("line_no", int64(l.No))
+	w.orNull("package_id", l.PackageID)
+	w.orNull("period", l.Period)
+	w.num("quantity", l.Quantity)
+	w.orNull("tag", l.Tag)
+	w.orNull("tag_name", l.TagName)
+	if l.UnitPrice == nil {
+		w.null("unit_price")
+	} else {
+		w.decimal("unit_price", *l.UnitPrice)
+	}
+	w.end()
+	return explain
+}
+
+func (w *writer) steps(steps []billing.Step) {
+	w.list(len(steps), func(i int) {
+		w.str("rule", steps[i].Rule)
+		w.str("text", steps[i].Text)
+		w.end()
+	})
+}
+
+func (w *writer) subAccount(s *billing.SubAccountUsage) {
+	w.str("account_id", s.AccountID)
+	w.str("kind", string(s.Kind))
+	w.num("quantity", s.Quantity)
+	w.str("tag", s.Tag)
+	w.end()
 }
 
 // Status is a status change as the contract's JSON. Only a record said between closings has the
@@ -79,11 +197,4 @@ func Status(s *billing.StatusChange, zone *time.Location) []byte {
 }
 
 // Money is an amount with the two places of CNY.
-func Money(d decimal.Decimal) string { return d.StringFixed(2) }
-
-func orNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
+func Money(d decimal.Decimal) string { return string(billing.AppendMoney(nil, d)) }

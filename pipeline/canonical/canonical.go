@@ -1,6 +1,9 @@
 // Package canonical writes JSON in one way only: keys sorted, no insignificant space, no HTML
 // escapes, integers as digits and decimals as strings. Equal values give equal bytes, which is
 // what digests and byte-for-byte comparison of bills rest on (rule B22). It takes no floats.
+//
+// JSON writes any value. Bills, of which a closing writes as many as there are accounts, are
+// written key by key in their order; a test holds that against JSON.
 package canonical
 
 import (
@@ -17,89 +20,97 @@ type Object = map[string]any
 
 // JSON encodes nil, bool, string, int64, int, []any, []string and Object. Any other type is a
 // mistake of the caller and panics, since it would make a digest ambiguous.
-func JSON(v any) []byte {
-	var b bytes.Buffer
-	write(&b, v)
-	return b.Bytes()
-}
+func JSON(v any) []byte { return write(nil, v) }
 
-func write(b *bytes.Buffer, v any) {
+func write(b []byte, v any) []byte {
 	switch x := v.(type) {
 	case nil:
-		b.WriteString("null")
+		return append(b, "null"...)
 	case bool:
-		b.WriteString(strconv.FormatBool(x))
+		return strconv.AppendBool(b, x)
 	case int:
-		b.WriteString(strconv.Itoa(x))
+		return strconv.AppendInt(b, int64(x), 10)
 	case int64:
-		b.WriteString(strconv.FormatInt(x, 10))
+		return strconv.AppendInt(b, x, 10)
 	case string:
-		writeString(b, x)
+		return AppendString(b, x)
 	case []any:
-		writeList(b, x)
+		return writeList(b, x)
 	case []string:
-		list := make([]any, len(x))
-		for i := range x {
-			list[i] = x[i]
-		}
-		writeList(b, list)
+		return AppendStrings(b, x)
 	case Object:
-		writeObject(b, x)
+		return writeObject(b, x)
 	default:
 		panic(fmt.Sprintf("canonical: no encoding for %T", v))
 	}
 }
 
-func writeList(b *bytes.Buffer, list []any) {
-	b.WriteByte('[')
+func writeList(b []byte, list []any) []byte {
+	b = append(b, '[')
 	for i, x := range list {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		write(b, x)
+		b = write(b, x)
 	}
-	b.WriteByte(']')
+	return append(b, ']')
 }
 
-func writeObject(b *bytes.Buffer, o Object) {
+// AppendStrings appends a list of texts.
+func AppendStrings(b []byte, list []string) []byte {
+	b = append(b, '[')
+	for i, x := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = AppendString(b, x)
+	}
+	return append(b, ']')
+}
+
+func writeObject(b []byte, o Object) []byte {
 	keys := make([]string, 0, len(o))
 	for k := range o { // sorted below
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	b.WriteByte('{')
+	b = append(b, '{')
 	for i, k := range keys {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		writeString(b, k)
-		b.WriteByte(':')
-		write(b, o[k])
+		b = append(AppendString(b, k), ':')
+		b = write(b, o[k])
 	}
-	b.WriteByte('}')
+	return append(b, '}')
 }
 
-// writeString leaves every character as it is, save those that JSON must escape.
-func writeString(b *bytes.Buffer, s string) {
-	if !plain(s) {
-		enc := json.NewEncoder(b)
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(s) // a string into a buffer cannot fail
-		b.Truncate(b.Len() - 1)
-		return
+// AppendString appends a text. It leaves every character as it is, save those that JSON must
+// escape.
+func AppendString(b []byte, s string) []byte {
+	if plain(s) {
+		b = append(append(b, '"'), s...)
+		return append(b, '"')
 	}
-	b.WriteByte('"')
-	b.WriteString(s)
-	b.WriteByte('"')
+	var escaped bytes.Buffer
+	enc := json.NewEncoder(&escaped)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a string into a buffer cannot fail
+	return append(b, escaped.Bytes()[:escaped.Len()-1]...)
 }
 
-// plain tells whether a text has nothing that encoding/json escapes or replaces.
+// plain tells whether a text has nothing that encoding/json escapes or replaces: control
+// characters, quotes, backslashes, U+2028, U+2029, U+FFFD, and what is not UTF-8.
 func plain(s string) bool {
-	for _, r := range s {
-		switch {
-		case r < ' ', r == '"', r == '\\', r == utf8.RuneError, r == '\u2028', r == '\u2029':
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c == '"', c == '\\':
+			return false
+		case c == 0xe2 && i+2 < len(s) && s[i+1] == 0x80 && s[i+2]|1 == 0xa9:
+			return false
+		case c == 0xef && i+2 < len(s) && s[i+1] == 0xbf && s[i+2] == 0xbd:
 			return false
 		}
 	}
-	return true
+	return utf8.ValidString(s)
 }

@@ -176,7 +176,7 @@ func (a *Account) balanceAt(at billing.Instant) decimal.Decimal {
 	sum := a.Settled
 	for _, m := range a.Moves {
 		if m.At < at || (m.At == at && !m.Bill) {
-			sum = sum.Add(m.Amount)
+			sum = billing.Plus(sum, m.Amount)
 		}
 	}
 	return sum

@@ -136,7 +136,7 @@ func (a *Account) bill(
 func withRounding(lines []billing.BillLine, places int32) ([]billing.BillLine, decimal.Decimal) {
 	sum := decimal.Zero
 	for i := range lines {
-		sum = sum.Add(lines[i].Amount)
+		sum = billing.Plus(sum, lines[i].Amount)
 	}
 	total := sum.Round(places)
 	if diff := total.Sub(sum); !diff.IsZero() {
@@ -157,7 +157,7 @@ func withRounding(lines []billing.BillLine, places int32) ([]billing.BillLine, d
 func checkBill(b *billing.Bill) error {
 	sum := decimal.Zero
 	for i := range b.Lines {
-		sum = sum.Add(b.Lines[i].Amount)
+		sum = billing.Plus(sum, b.Lines[i].Amount)
 	}
 	if !sum.Equal(b.Total) {
 		return fmt.Errorf("bill %s: lines sum to %s, the total is %s", b.BillID, sum, b.Total)

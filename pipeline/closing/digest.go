@@ -3,6 +3,7 @@ package closing
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 
 	"github.com/shopspring/decimal"
 
@@ -16,26 +17,51 @@ const DigestVersion = 1
 
 // Digest is the SHA-256, in hex, over the canonical JSON of the bill's money fields.
 func Digest(b *billing.Bill) string {
-	lines := make([]any, len(b.Lines))
-	for i := range b.Lines {
-		l := &b.Lines[i]
-		lines[i] = []any{
-			string(l.Kind), l.Tag, l.Period, l.Quantity, priceText(l.UnitPrice),
-			l.Amount.String(), l.PackageID,
-		}
-	}
-	sum := sha256.Sum256(canonical.JSON([]any{
-		int64(DigestVersion), b.BillID, b.AccountID, b.Period.String(),
-		int64(b.PeriodStart), int64(b.PeriodEnd), int64(b.ClosedAt), b.Currency, lines,
-		b.Total.StringFixed(2), b.BalanceBefore.StringFixed(2), b.BalanceAfter.StringFixed(2),
-		b.CatalogDigest, int64(b.RuleVersion), b.PreviousDigest,
-	}))
+	sum := sha256.Sum256(digested(b))
 	return hex.EncodeToString(sum[:])
 }
 
-func priceText(p *decimal.Decimal) any {
-	if p == nil {
-		return nil
+// digested is the list of money fields, as canonical.JSON would write it.
+func digested(b *billing.Bill) []byte {
+	text := make([]byte, 0, 512+128*len(b.Lines))
+	str := func(s string) { text = append(canonical.AppendString(text, s), ',') }
+	num := func(n int64) { text = append(strconv.AppendInt(text, n, 10), ',') }
+	money := func(d decimal.Decimal) {
+		text = append(billing.AppendMoney(append(text, '"'), d), '"', ',')
 	}
-	return p.String()
+	text = append(text, '[')
+	num(DigestVersion)
+	str(b.BillID)
+	str(b.AccountID)
+	str(b.Period.String())
+	num(int64(b.PeriodStart))
+	num(int64(b.PeriodEnd))
+	num(int64(b.ClosedAt))
+	str(b.Currency)
+	text = append(text, '[')
+	for i := range b.Lines {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		l := &b.Lines[i]
+		text = append(text, '[')
+		str(string(l.Kind))
+		str(l.Tag)
+		str(l.Period)
+		num(l.Quantity)
+		if l.UnitPrice == nil {
+			text = append(text, "null,"...)
+		} else {
+			text = append(billing.AppendText(append(text, '"'), *l.UnitPrice), '"', ',')
+		}
+		text = append(billing.AppendText(append(text, '"'), l.Amount), '"', ',')
+		text = append(canonical.AppendString(text, l.PackageID), ']')
+	}
+	text = append(text, ']', ',')
+	money(b.Total)
+	money(b.BalanceBefore)
+	money(b.BalanceAfter)
+	str(b.CatalogDigest)
+	num(int64(b.RuleVersion))
+	return append(canonical.AppendString(text, b.PreviousDigest), ']')
 }

@@ -3,6 +3,7 @@ package closing
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -19,6 +20,13 @@ import (
 func step(rule, format string, args ...any) billing.Step {
 	return billing.Step{Rule: rule, Text: fmt.Sprintf(format, args...)}
 }
+
+// say is step for what nearly every line says: its parts follow each other.
+func say(rule string, parts ...string) billing.Step {
+	return billing.Step{Rule: rule, Text: strings.Join(parts, "")}
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 // monthStep counts the month's units, which choose the tier.
 func (mc *monthCharge) monthStep() billing.Step {
@@ -38,14 +46,13 @@ func (mc *monthCharge) monthStep() billing.Step {
 	if voided != 0 {
 		parts += fmt.Sprintf(" - %d voided", voided)
 	}
-	return step("B15", "%s has %d postpaid %s of %s%s", mc.usage.Month, mc.total, calls(mc.total),
-		mc.cat.TagName(mc.usage.Tag), parts)
+	return say("B15", mc.usage.Month.String(), " has ", number(mc.total), " postpaid ",
+		calls(mc.total), " of ", mc.cat.TagName(mc.usage.Tag), parts)
 }
 
-// unitSteps explain the amounts of units [i, j): each price list where it first comes up, and the
-// days that have one list multiplied out together.
-func (mc *monthCharge) unitSteps(i, j int) []billing.Step {
-	var steps []billing.Step
+// unitSteps adds the steps that explain the amounts of units [i, j): each price list where it first
+// comes up, and the days that have one list multiplied out together.
+func (mc *monthCharge) unitSteps(steps []billing.Step, i, j int) []billing.Step {
 	var described []*rating.Prices
 	var before *rating.Prices
 	var sums []string
@@ -62,8 +69,9 @@ func (mc *monthCharge) unitSteps(i, j int) []billing.Step {
 				steps = append(steps, step("B15", "again %s", priceName(p)))
 			}
 			before = p
-			steps = append(steps, step("B16", "%s%s = %s", mc.daysOf(i, k), product, sum))
-			sums, total = append(sums, sum.String()), total.Add(sum)
+			text := billing.Text(sum)
+			steps = append(steps, say("B16", mc.daysOf(i, k), product, " = ", text))
+			sums, total = append(sums, text), billing.Plus(total, sum)
 		}
 		i = k
 	}
@@ -93,10 +101,13 @@ func samePrices(a, b *rating.Prices) bool {
 
 // product multiplies out units [i, k), which share one price list; it is "" where none are left.
 func (mc *monthCharge) product(i, k int) (string, decimal.Decimal) {
+	if k == i+1 {
+		return multiplied(mc.shown[i].Pieces), mc.shown[i].Amount
+	}
 	var pieces []rating.Piece
 	sum := decimal.Zero
 	for n := i; n < k; n++ {
-		sum = sum.Add(mc.shown[n].Amount)
+		sum = billing.Plus(sum, mc.shown[n].Amount)
 		pieces = append(pieces, mc.shown[n].Pieces...)
 	}
 	return multiplied(pieces), sum
@@ -104,10 +115,13 @@ func (mc *monthCharge) product(i, k int) (string, decimal.Decimal) {
 
 // multiplied writes pieces as products, those of one price together: "9 x 1 + 4 x 0.85".
 func multiplied(pieces []rating.Piece) string {
+	if len(pieces) == 1 {
+		return productText(pieces[0].Quantity, billing.Text(pieces[0].UnitPrice))
+	}
 	var prices []string
 	quantities := map[string]int64{}
 	for _, piece := range pieces {
-		price := piece.UnitPrice.String()
+		price := billing.Text(piece.UnitPrice)
 		if !slices.Contains(prices, price) {
 			prices = append(prices, price)
 		}
@@ -115,11 +129,19 @@ func multiplied(pieces []rating.Piece) string {
 	}
 	var products []string
 	for _, price := range prices {
-		if n := quantities[price]; n != 0 {
-			products = append(products, fmt.Sprintf("%d x %s", n, price))
+		if product := productText(quantities[price], price); product != "" {
+			products = append(products, product)
 		}
 	}
 	return strings.Join(products, " + ")
+}
+
+// productText is "9 x 1"; "" where there is nothing to multiply.
+func productText(quantity int64, price string) string {
+	if quantity == 0 {
+		return ""
+	}
+	return number(quantity) + " x " + price
 }
 
 // daysOf names the days of units [i, k), and their places in the month where these choose prices.
@@ -164,7 +186,7 @@ func (mc *monthCharge) priceSteps(p *rating.Prices) []billing.Step {
 	price, reached := p.Tiers[at].Price, len(p.Tiers) == 1
 	switch {
 	case reached:
-		steps = append(steps, step("B15", "flat price: %s a call", price))
+		steps = append(steps, say("B15", "flat price: ", billing.Text(price), " a call"))
 	case p.Graduated:
 		steps = append(steps, step("B15", "graduated by place in the month: %s",
 			tiersText(p.Tiers, 1, 1)))
@@ -245,7 +267,7 @@ func (mc *monthCharge) originStep(p *rating.Prices) billing.Step {
 	if list.Cohort != a.Cohort {
 		why = fmt.Sprintf(" (cohort %s has none for this tag)", a.Cohort)
 	}
-	return step("B15", "price list %s%s%s, by %s", p.ID, inForce(list.From, list.Until), why,
+	return say("B15", "price list ", p.ID, inForce(list.From, list.Until), why, ", by ",
 		documents(mc.cat, p.Source))
 }
 
@@ -286,6 +308,9 @@ func inForce(from, last *billing.Day) string {
 
 // documents gives the published documents of a list of source ids: "P-day 价格说明(日结), 2023".
 func documents(cat *catalog.Catalog, sources string) string {
+	if s, known := cat.Sources[sources]; known && s.Date != "" { // mostly there is only one
+		return sources + ": " + s.Title + " (" + s.Date + ")"
+	}
 	ids := strings.Split(sources, ", ")
 	for i, id := range ids {
 		s, known := cat.Sources[id]
@@ -319,7 +344,7 @@ func (mc *monthCharge) adjustmentSteps(now, was decimal.Decimal) []billing.Step 
 		steps = append(steps, step("B27", "less what this bill's voided line gives back: %s - %s = %s",
 			charged, back, was))
 	}
-	steps = append(steps, mc.unitSteps(0, mc.before)...)
+	steps = mc.unitSteps(steps, 0, mc.before)
 	return append(steps, step("B19", "now less charged: %s - %s = %s", now, was, now.Sub(was)))
 }
 

@@ -30,20 +30,27 @@ type tagMonth struct {
 	month billing.Month
 }
 
+// changedMonth is what a bill brings to a tag and month.
+type changedMonth struct {
+	tagMonth
+	fresh  []DayCount
+	voided []VoidedCount
+}
+
 // postpaidLines charges, for every tag and month in which something changed, what everything known
 // of that month costs less what earlier bills charged for it (B19).
 func (a *Account) postpaidLines(
 	cat *catalog.Catalog, period billing.Period,
 ) ([]billing.BillLine, error) {
-	fresh := map[tagMonth][]DayCount{}
-	voided := map[tagMonth][]VoidedCount{}
-	var keys []tagMonth
-	noted := map[tagMonth]bool{}
-	note := func(k tagMonth) {
-		if !noted[k] {
-			noted[k] = true
-			keys = append(keys, k)
+	var changed []changedMonth
+	note := func(k tagMonth) *changedMonth {
+		for i := len(changed) - 1; i >= 0; i-- { // those of one month mostly follow each other
+			if changed[i].tagMonth == k {
+				return &changed[i]
+			}
 		}
+		changed = append(changed, changedMonth{tagMonth: k})
+		return &changed[len(changed)-1]
 	}
 	for i := range a.Months {
 		if m := &a.Months[i]; a.corrects(m) {
@@ -51,23 +58,22 @@ func (a *Account) postpaidLines(
 		}
 	}
 	for _, c := range a.Pending.Postpaid {
-		k := tagMonth{c.Tag, c.Day.Month()}
-		note(k)
-		fresh[k] = append(fresh[k], c)
+		of := note(tagMonth{c.Tag, c.Day.Month()})
+		of.fresh = append(of.fresh, c)
 	}
 	for _, v := range a.Pending.Voided {
-		if k := (tagMonth{v.Tag, v.Day.Month()}); v.Outcome == Postpaid {
-			note(k)
-			voided[k] = append(voided[k], v)
+		if v.Outcome == Postpaid {
+			of := note(tagMonth{v.Tag, v.Day.Month()})
+			of.voided = append(of.voided, v)
 		}
 	}
-	var lines []billing.BillLine
-	for _, k := range keys {
-		units, err := a.freshUnits(cat, fresh[k])
+	lines := make([]billing.BillLine, 0, len(changed)+1)
+	for _, m := range changed {
+		units, err := a.freshUnits(cat, m.fresh)
 		if err != nil {
 			return nil, err
 		}
-		of, err := a.chargeMonth(cat, period, a.monthUsage(k.tag, k.month), units, voided[k])
+		of, err := a.chargeMonth(cat, period, a.monthUsage(m.tag, m.month), units, m.voided)
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +164,7 @@ func (a *Account) chargeMonth(
 	}
 	for i := range lines {
 		bill.Quantity += lines[i].Quantity
-		bill.Amount = bill.Amount.Add(lines[i].Amount)
+		bill.Amount = billing.Plus(bill.Amount, lines[i].Amount)
 	}
 	u.Bills = append(u.Bills, bill)
 	return lines, nil
@@ -168,7 +174,7 @@ func (a *Account) chargeMonth(
 // taken and voided between two bills stands on its usage line and on its voided line.
 func (mc *monthCharge) rate() {
 	units := make([]rating.Units, len(mc.usage.Units))
-	mc.total, mc.counts = 0, nil
+	mc.total, mc.counts = 0, make([]int64, 0, len(units))
 	for i := range units {
 		x := &mc.usage.Units[i]
 		units[i] = rating.Units{Day: x.Day, Quantity: x.Quantity, Prices: &x.Prices}
@@ -189,10 +195,13 @@ func (mc *monthCharge) rate() {
 
 // adjustment is the change in the price of units that earlier bills charged.
 func (mc *monthCharge) adjustment(lines []billing.BillLine) []billing.BillLine {
+	if mc.before == 0 {
+		return lines
+	}
 	now, was := decimal.Zero, decimal.Zero
 	for i := 0; i < mc.before; i++ {
-		now = now.Add(mc.rated[i].Amount)
-		was = was.Add(mc.usage.Units[i].Charged)
+		now = billing.Plus(now, mc.rated[i].Amount)
+		was = billing.Plus(was, mc.usage.Units[i].Charged)
 	}
 	diff := now.Sub(was)
 	if diff.IsZero() {
@@ -211,10 +220,10 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 		kind = billing.LateUsageLine
 	}
 	l := mc.line(kind, p.String())
-	var prices []decimal.Decimal
+	prices := make([]decimal.Decimal, 0, j-i)
 	for k := i; k < j; k++ {
 		l.Quantity += mc.counts[k]
-		l.Amount = l.Amount.Add(mc.shown[k].Amount)
+		l.Amount = billing.Plus(l.Amount, mc.shown[k].Amount)
 		for _, piece := range mc.shown[k].Pieces {
 			prices = append(prices, piece.UnitPrice)
 			if piece.Unpublished && !slices.Contains(l.Flags, billing.FlagContractPriceMissing) {
@@ -223,7 +232,7 @@ func (mc *monthCharge) usageLine(i, j int, p billing.Period, own bool) billing.B
 		}
 	}
 	l.UnitPrice = onlyPrice(prices)
-	l.Explain = append([]billing.Step{mc.monthStep()}, mc.unitSteps(i, j)...)
+	l.Explain = mc.unitSteps(append(make([]billing.Step, 0, 4), mc.monthStep()), i, j)
 	l.Explain = append(l.Explain, mc.account.unpaidSteps(mc.cat, &l)...)
 	return l
 }
@@ -290,8 +299,16 @@ func (a *Account) uncoveredLines(cat *catalog.Catalog) []billing.BillLine {
 // sortLines orders lines by kind, tag, period and package.
 func sortLines(lines []billing.BillLine) {
 	rank := func(k billing.LineKind) int { return slices.Index(billing.LineKinds[:], k) }
-	slices.SortStableFunc(lines, func(a, b billing.BillLine) int {
+	compare := func(a, b *billing.BillLine) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(a.Tag, b.Tag),
 			cmp.Compare(a.Period, b.Period), cmp.Compare(a.PackageID, b.PackageID))
-	})
+	}
+	sorted := true
+	for i := 1; i < len(lines) && sorted; i++ {
+		sorted = compare(&lines[i-1], &lines[i]) <= 0
+	}
+	if sorted { // nearly always: lines are large, and moving them costs more than looking
+		return
+	}
+	slices.SortStableFunc(lines, func(a, b billing.BillLine) int { return compare(&a, &b) })
 }

@@ -154,13 +154,15 @@ func (a *Account) otherVoidedLines(cat *catalog.Catalog) []billing.BillLine {
 
 // mergeLines makes one line of lines that agree in all but quantity, amount and explanation.
 func mergeLines(lines []billing.BillLine) []billing.BillLine {
-	var out []billing.BillLine
-	for _, l := range lines {
-		same := func(o billing.BillLine) bool {
-			return o.Kind == l.Kind && o.Tag == l.Tag && o.Period == l.Period &&
-				o.PackageID == l.PackageID
+	out := lines[:0] // what is kept never overtakes what is read
+	for n := range lines {
+		l := lines[n]
+		i := 0
+		for i < len(out) && !(out[i].Kind == l.Kind && out[i].Tag == l.Tag &&
+			out[i].Period == l.Period && out[i].PackageID == l.PackageID) {
+			i++
 		}
-		if i := slices.IndexFunc(out, same); i >= 0 {
+		if i < len(out) {
 			out[i].Quantity += l.Quantity
 			out[i].Amount = out[i].Amount.Add(l.Amount)
 			out[i].Explain = append(out[i].Explain, l.Explain...)

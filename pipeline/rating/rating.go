@@ -141,9 +141,17 @@ func rate(p *Prices, pieces []Piece, first int) Rated {
 			price = price.Mul(f.Value)
 		}
 		pieces[i].UnitPrice, pieces[i].Unpublished = price, unpublished
-		sum = sum.Add(price.Mul(decimal.NewFromInt(pieces[i].Quantity)))
+		sum = billing.Plus(sum, times(price, pieces[i].Quantity))
 	}
 	return Rated{Amount: sum, Pieces: pieces}
+}
+
+// times is price x quantity.
+func times(price decimal.Decimal, quantity int64) decimal.Decimal {
+	if quantity == 1 {
+		return price
+	}
+	return price.Mul(decimal.NewFromInt(quantity))
 }
 
 // publishedPrice gives the price of tier i, or of the last published one below it (B15).

@@ -85,7 +85,7 @@ func (c *closer) judge(call *stored.Call) claim.Copy {
 
 // take judges an account's candidates and keeps those that count, in the order in which they are
 // taken.
-func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
+func (c *closer) take(m *made, calls []stored.Call) []closing.Call {
 	taken := make([]closing.Call, 0, len(calls))
 	for i := range calls {
 		call := &calls[i]
@@ -94,12 +94,12 @@ func (c *closer) take(chunk *Chunk, calls []stored.Call) []closing.Call {
 		}
 		copied := c.judge(call)
 		if copied.Refusal != nil {
-			chunk.Requalified = append(chunk.Requalified,
+			m.requalified = append(m.requalified,
 				Requalified{Arrival: call.Arrival, Refusal: copied.Refusal})
 			continue
 		}
 		if c.loop.registry.Voided(copied.Main, call.CallID) {
-			chunk.Voided = append(chunk.Voided, copied.Record)
+			m.voided = append(m.voided, copied.Record)
 			continue
 		}
 		taken = append(taken, copied.Call())

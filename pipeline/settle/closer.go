@@ -2,10 +2,7 @@ package settle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 
 	"tollstream/pipeline/accounts"
@@ -14,12 +11,6 @@ import (
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/stored"
-)
-
-// chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once.
-const (
-	chunkAccountsMax = 5_000
-	chunkCallsMax    = 200_000
 )
 
 // closer runs one closing. Its run may be called again after an error of the world.
@@ -32,6 +23,7 @@ type closer struct {
 	losers     map[billing.Arrival]bool
 	reversed   map[string][]closing.Reversed // by main account (B27)
 	refused    map[billing.Arrival]bool      // events that were accepted, and are refused now
+	saidOf     map[string]bool               // of whom something was said since the last closing
 	totals     Totals
 	conflicts  int64
 	made       observe.Closing // what is shown of it once it is done
@@ -121,16 +113,24 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 	if err := c.findReversed(ctx); err != nil {
 		return err
 	}
-	active, err := c.activeAccounts(ctx, w)
+	active, err := c.activeAccounts(ctx)
 	if err != nil {
 		return err
+	}
+	said, err := c.loop.Store.SaidOf(ctx, c.loop.closedAt(), c.loop.closedAt())
+	if err != nil {
+		return err
+	}
+	c.saidOf = map[string]bool{}
+	for _, id := range said {
+		c.saidOf[id] = true
 	}
 	calls, err := c.loop.Store.Candidates(ctx, w)
 	if err != nil {
 		return err
 	}
 	defer calls.Close() //nolint:errcheck // only read
-	if err := c.closeAll(ctx, active, calls); err != nil {
+	if err := c.closeAll(ctx, &walk{active: active, calls: calls}); err != nil {
 		return err
 	}
 	return c.quarantineEvents(ctx)
@@ -140,14 +140,21 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 func (c *closer) publish(ctx context.Context) error {
 	const together = 1_000
 	c.made.Billed, c.made.Statuses = nil, nil
+	sent := make(chan error, 1) // what is read goes out while the next is read
+	sent <- nil
 	err := c.loop.Store.BillsOf(ctx, c.moment.At, together, func(bills []stored.BillText) error {
 		for i := range bills {
 			c.made.Billed = append(c.made.Billed,
 				observe.Amount{Currency: bills[i].Currency, Value: bills[i].Total.InexactFloat64()})
 		}
-		return c.loop.Publisher.PublishBills(ctx, bills)
+		if err := <-sent; err != nil {
+			sent <- nil
+			return err
+		}
+		go func() { sent <- c.loop.Publisher.PublishBills(ctx, bills) }()
+		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, <-sent); err != nil {
 		return err
 	}
 	err = c.loop.Store.StatusOf(ctx, c.moment.At, together, func(s []billing.StatusChange) error {
@@ -192,109 +199,18 @@ func (c *closer) routes() []Route {
 	return routes
 }
 
-// activeAccounts are those that a closing concerns: with new events, with calls, or with something
-// that is due without either.
-func (c *closer) activeAccounts(ctx context.Context, w Window) ([]string, error) {
-	withCalls, err := c.loop.Store.AccountsWithCandidates(ctx, w)
+// activeAccounts are those that a closing concerns even without calls: with new events, or with
+// something that is due.
+func (c *closer) activeAccounts(ctx context.Context) ([]string, error) {
+	ids, err := c.loop.Store.AccountsDue(ctx, c.moment.At)
 	if err != nil {
 		return nil, err
 	}
-	due, err := c.loop.Store.AccountsDue(ctx, c.moment.At)
-	if err != nil {
-		return nil, err
-	}
-	ids := append(withCalls, due...)
 	for id := range c.accepted { // sorted below
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
-}
-
-// closeAll walks accounts and calls side by side, both in the order of the main account.
-func (c *closer) closeAll(ctx context.Context, active []string, calls Calls) error {
-	next, err := calls.Next()
-	for len(active) > 0 {
-		n := min(len(active), chunkAccountsMax)
-		chunk := Chunk{Moment: c.moment, Zone: c.loop.cat.Settings.Zone}
-		states, loadErr := c.loop.Store.States(ctx, active[:n], c.moment.At)
-		if loadErr != nil {
-			return loadErr
-		}
-		said, loadErr := c.loop.Store.Said(ctx, active[:n], c.loop.closedAt(), c.loop.closedAt())
-		if loadErr != nil {
-			return loadErr
-		}
-		done := 0
-		for ; done < n && len(chunk.Taken) < chunkCallsMax; done++ {
-			id := active[done]
-			var mine []stored.Call
-			for err == nil && next.Main == id {
-				mine = append(mine, next)
-				next, err = calls.Next()
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				return err
-			}
-			if err := c.closeOne(&chunk, known{id, states[id], said[id]}, mine); err != nil {
-				return err
-			}
-		}
-		if err := c.loop.Store.WriteChunk(ctx, &chunk); err != nil {
-			return err
-		}
-		c.loop.Progress.Moved()
-		active = active[done:]
-	}
-	if err == nil {
-		return fmt.Errorf("%w: calls of account %s were left over", errHalt, next.Main)
-	}
-	return nil
-}
-
-// known is what is stored of an account.
-type known struct {
-	id    string
-	state []byte
-	said  []billing.StatusChange
-}
-
-// closeOne closes one account and adds what came of it to the chunk.
-func (c *closer) closeOne(chunk *Chunk, of known, calls []stored.Call) error {
-	cat, id := c.loop.cat, of.id
-	account, err := c.loop.account(cat, id, of.state, c.accepted[id])
-	if err != nil {
-		return fmt.Errorf("%w: %w", errHalt, err)
-	}
-	corrections := c.corrections(account, of.said)
-	r, err := closing.Close(cat, account, c.moment, c.take(chunk, calls), c.reversed[id])
-	if err != nil {
-		return fmt.Errorf("%w: %w", errHalt, err)
-	}
-	saved, err := json.Marshal(account)
-	if err != nil {
-		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
-	}
-	at := c.moment.At
-	fresh, due := account.Restate(of.said, at, at, cat.Settings.SuspendAfter, c.trigger())
-	chunk.Said = append(chunk.Said, basedOn(at, append(corrections, fresh...))...)
-	chunk.States = append(chunk.States, State{AccountID: id, JSON: saved,
-		Cohort: account.Cohort, Packages: account.Packages,
-		InArrears: account.Status == billing.InArrears, Pending: account.HasPending(),
-		DueAt: account.DueAt(cat, c.moment), StatusDue: due})
-	for i := range r.Taken {
-		if billing.DayOf(r.Taken[i].Call.OccurredAt, chunk.Zone) < c.moment.Day {
-			c.totals.Late++
-		}
-	}
-	chunk.add(id, &r)
-	for _, e := range r.Refused {
-		c.refused[e.Event.Arrival] = true
-		chunk.Requalified = append(chunk.Requalified,
-			Requalified{Arrival: e.Event.Arrival, Event: &e.Event, Refusal: &e.Refusal})
-	}
-	c.totals.add(&r)
-	return nil
 }
 
 // corrections replace what was said since the last closing and does not come true. What does is

@@ -49,8 +49,6 @@ type Store interface {
 		[]closing.Reversed, error)
 	WriteReversed(ctx context.Context, at billing.Instant,
 		byAccount map[string][]closing.Reversed) error
-	// AccountsWithCandidates gives the main accounts that have candidates.
-	AccountsWithCandidates(ctx context.Context, w Window) ([]string, error)
 	// AccountsDue gives the accounts whose stored state has something due at or before a time.
 	AccountsDue(ctx context.Context, at billing.Instant) ([]string, error)
 	// Candidates streams the calls that a closing can take, by main account and call order.
@@ -62,6 +60,8 @@ type Store interface {
 	// is not replaced yet; only records based on closings through base count.
 	Said(ctx context.Context, ids []string, since, base billing.Instant) (
 		map[string][]billing.StatusChange, error)
+	// SaidOf gives the accounts of which Said can give something, and maybe others.
+	SaidOf(ctx context.Context, since, base billing.Instant) ([]string, error)
 	// WriteSaid keeps records that are about to be published.
 	WriteSaid(ctx context.Context, list []billing.StatusChange) error
 	// Unpublished gives records based on a closing of which it is not known that they were published.
@@ -137,6 +137,7 @@ type Chunk struct {
 	Taken       []TakenCall
 	Voided      []*billing.CallRecord // copies whose call was taken back before a closing took it
 	Bills       []*billing.Bill
+	BillTexts   []BillText // of each of the bills
 	Ledger      []billing.LedgerEntry
 	Status      []billing.StatusChange // final
 	Said        []billing.StatusChange // corrections, and what holds from the close time itself on
@@ -144,24 +145,17 @@ type Chunk struct {
 	Requalified []Requalified
 }
 
+// BillText is a bill's canonical JSON, and the part of it that explains each line.
+type BillText struct {
+	JSON    []byte
+	Explain [][]byte
+}
+
 // TakenCall is a taken call with its main account.
 type TakenCall struct {
 	Main string
 	Day  billing.Day
 	closing.Taken
-}
-
-func (c *Chunk) add(id string, r *closing.Result) {
-	for i := range r.Taken {
-		t := r.Taken[i]
-		day := billing.DayOf(t.Call.OccurredAt, c.Zone)
-		c.Taken = append(c.Taken, TakenCall{Main: id, Day: day, Taken: t})
-	}
-	if r.Bill != nil {
-		c.Bills = append(c.Bills, r.Bill)
-	}
-	c.Ledger = append(c.Ledger, r.Ledger...)
-	c.Status = append(c.Status, r.Status...)
 }
 
 func (t *Totals) add(r *closing.Result) {

@@ -100,10 +100,10 @@ var closingMistakes = []mutant.Mutant{
 		"if err := c.loop.Store.WriteSettlement(ctx, c.settlement, books); err != nil {\n"+
 			"return \"\", err\n}\nif err := c.publish(ctx); err != nil {"),
 	mutant.One("a voided call is forgotten", "B27", "settle/claims.go",
-		"chunk.Voided = append(chunk.Voided, copied.Record)\n", ""),
+		"m.voided = append(m.voided, copied.Record)\n", ""),
 	mutant.One("what is refused keeps the reason of its arrival", "B6", "settle/claims.go",
-		"chunk.Requalified = append(chunk.Requalified,",
-		"if call.Cohort != \"\" {\ncontinue\n}\nchunk.Requalified = append(chunk.Requalified,"),
+		"m.requalified = append(m.requalified,",
+		"if call.Cohort != \"\" {\ncontinue\n}\nm.requalified = append(m.requalified,"),
 	mutant.One("a refused event that waited counts as accepted", "B14", "settle/closer.go",
 		"|| c.refused[q.Arrival]:", ":"),
 	mutant.One("statuses are said of what lies beyond the closing at hand", "B24",

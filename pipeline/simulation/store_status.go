@@ -159,6 +159,22 @@ func (s *Store) Said(
 	return said, err
 }
 
+// SaidOf implements settle.Store.
+func (s *Store) SaidOf(
+	ctx context.Context, since, base billing.Instant,
+) (ids []string, err error) {
+	err = s.hand.read(ctx, "said of", func() {
+		for _, row := range s.said { // sorted below
+			if row.EffectiveAt >= since && row.BasedOn <= base {
+				ids = append(ids, row.AccountID)
+			}
+		}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+	})
+	return ids, err
+}
+
 // StatusDue implements settle.Store.
 func (s *Store) StatusDue(
 	ctx context.Context, base billing.Instant,

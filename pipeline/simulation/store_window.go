@@ -111,20 +111,6 @@ func (t *tables) candidates(w *settle.Window) []stored.Call {
 	})
 }
 
-// AccountsWithCandidates implements settle.Store.
-func (s *Store) AccountsWithCandidates(
-	ctx context.Context, w settle.Window,
-) (mains []string, err error) {
-	err = s.hand.read(ctx, "accounts with candidates", func() {
-		for _, c := range s.candidates(&w) {
-			mains = append(mains, c.Main)
-		}
-		slices.Sort(mains)
-		mains = slices.Compact(mains)
-	})
-	return mains, err
-}
-
 // Candidates implements settle.Store.
 func (s *Store) Candidates(ctx context.Context, w settle.Window) (settle.Calls, error) {
 	var list []stored.Call

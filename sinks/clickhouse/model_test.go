@@ -239,11 +239,11 @@ func (p *pair) WriteReversed(
 	return p.write(func(s loopStore) error { return s.WriteReversed(ctx, at, byAccount) })
 }
 
-func (p *pair) AccountsWithCandidates(
-	ctx context.Context, w settle.Window,
+func (p *pair) SaidOf(
+	ctx context.Context, since, base billing.Instant,
 ) ([]string, error) {
-	return both(p, of("AccountsWithCandidates", &w), func(s loopStore) ([]string, error) {
-		return sorted(s.AccountsWithCandidates(ctx, w))
+	return both(p, "SaidOf since "+since.String(), func(s loopStore) ([]string, error) {
+		return sorted(s.SaidOf(ctx, since, base))
 	})
 }
 

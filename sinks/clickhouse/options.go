@@ -120,6 +120,9 @@ var compressions = map[string]driver.CompressionMethod{
 	"lz4": driver.CompressionLZ4, "zstd": driver.CompressionZSTD, "none": driver.CompressionNone,
 }
 
+// indexedIDsMax is up to how many values of a subquery are looked for in an index.
+const indexedIDsMax = 10_000
+
 // driverOptions translates to the driver's form; database may be "" for statements about databases.
 func (o Options) driverOptions(database string) (*driver.Options, error) {
 	d := &driver.Options{
@@ -138,6 +141,9 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 			// Rows that replace each other within an insert are left to merges and to FINAL: else the
 			// server merges each insert by itself first, which takes as long as storing it.
 			"optimize_on_insert": 0,
+			// Looking for each of a day's ids in the index of a table costs more than reading the
+			// table, since hashes lie everywhere in it; of a few it finds the places.
+			"use_index_for_in_with_subqueries_max_values": indexedIDsMax,
 		},
 		Compression: &driver.Compression{Method: compressions[o.Compression]},
 	}

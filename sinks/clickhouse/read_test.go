@@ -69,7 +69,7 @@ func storeBill(t testing.TB, s *Store, b *billing.Bill) {
 		{"package_id", values(n, func(i int) string { return b.Lines[i].PackageID })},
 		{"flags", values(n, func(i int) []string { return b.Lines[i].Flags })},
 		{"explain", values(n, func(i int) string {
-			return string(canonical.JSON(canonical.StepObjects(b.Lines[i].Explain)))
+			return string(canonical.Steps(b.Lines[i].Explain))
 		})},
 	}), s.writeTotals(t.Context(), &settle.Chunk{Bills: []*billing.Bill{b}}))
 	if err != nil {
@@ -127,9 +127,9 @@ func checkLines(t *testing.T, s *Store, b *billing.Bill) {
 		t.Fatalf("%v, %v", lines, err)
 	}
 	for i := range lines {
-		have, want := canonical.LineObject(&lines[i]), canonical.LineObject(&b.Lines[i])
-		if !reflect.DeepEqual(have, want) {
-			t.Errorf("have %v\nwant %v", have, want)
+		have, want := canonical.Line(&lines[i]), canonical.Line(&b.Lines[i])
+		if !bytes.Equal(have, want) {
+			t.Errorf("have %s\nwant %s", have, want)
 		}
 	}
 	sum := rowTexts(t, s, "sum(amount)", "FROM revenue_daily WHERE tag = 't1'")

@@ -49,27 +49,49 @@ func (s *Store) resolveWaiting(ctx context.Context, at billing.Instant) error {
 // recordLosers lists the copies below the barriers whose call was taken, by this closing or one
 // before, as another copy with another key. Copies with the winner's key collapse by themselves.
 func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
-	losers, err := s.losers(ctx, w)
+	sql, args := movedIDs(w)
+	ids, err := s.hashesOf(ctx, sql, args...)
 	if err != nil {
 		return err
 	}
-	return s.WriteDuplicates(ctx, w.Moment.At, otherKeys(losers))
+	for some := range slices.Chunk(ids, idsTogether) {
+		losers, err := s.losers(ctx, w, some)
+		if err != nil {
+			return err
+		}
+		if err := s.WriteDuplicates(ctx, w.Moment.At, otherKeys(losers)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *Store) losers(ctx context.Context, w settle.Window) ([]*loser, error) {
-	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash", "FINAL")
+// movedIDs selects the hashes of ids that stand at several places among the copies that a closing
+// looks at and the calls that were taken: only these can have losers.
+func movedIDs(w settle.Window) (string, []any) {
+	const place = "id_hash, topic, partition, offset"
+	copies, args := copiesIn(w, place, "")
 	hashes, more := copiesIn(w, "id_hash", "")
+	return "SELECT id_hash FROM (" + copies + " UNION ALL SELECT " + place + ` FROM taken_calls
+			WHERE closed_at <= ? AND id_hash IN (` + hashes + `))
+		GROUP BY id_hash HAVING min(offset) != max(offset) OR min(partition) != max(partition)
+			OR min(topic) != max(topic)`,
+		slices.Concat(args, []any{w.Moment.At.Time()}, more)
+}
+
+func (s *Store) losers(ctx context.Context, w settle.Window, ids []uint64) ([]*loser, error) {
+	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash", "FINAL", ids...)
 	sql := `SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, c.account_id,
 			c.occurred_at, c.billing_hash, t.topic, t.partition, t.offset, t.caller, t.occurred_at
 		FROM (` + copies + `) AS c
 		INNER JOIN (
 			SELECT call_id, caller, occurred_at, topic, partition, offset
-			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (` + hashes + `)) AS t
+			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (?)) AS t
 			ON t.call_id = c.call_id
 		INNER JOIN (` + routesAt + `) AS r ON r.account_id = c.account_id
 		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)`
-	return s.readLosers(ctx, sql+prunePartitions,
-		append(append(append(args, w.Moment.At.Time()), more...), w.Moment.At.Time())...)
+	return s.readLosers(longLists(ctx), sql+prunePartitions,
+		append(args, w.Moment.At.Time(), ids, w.Moment.At.Time())...)
 }
 
 // The terms of the books, each by a condition of its own, for a delivery as in proof.from that is
@@ -120,6 +142,7 @@ func (s *Store) countSlice(
 ) error {
 	from, args := p.from()
 	ids, more := p.deliveries("id_hash FROM deliveries")
+	number, topics := p.topicNumber()
 	where, places := inRanges(p.ranges)
 	var terms []string
 	for _, t := range []string{charged, free, duplicate, quarantined, waiting, events} {
@@ -135,11 +158,12 @@ func (s *Store) countSlice(
 			toInt64(countIf(terms[4])), toInt64(countIf(terms[5])), toInt64(countIf(terms[6])),
 			arraySort(groupArrayIf(10)(d.offset, is_data != arrayCount(terms)))
 		FROM ` + from + `
-		LEFT ANY JOIN (SELECT topic, partition, offset, toString(outcome) AS outcome
-			FROM taken_calls FINAL WHERE closed_at <= ? AND ` + where + ` AND id_hash IN (` + ids + `)
-			) AS w ON w.topic = d.topic AND w.partition = d.partition AND w.offset = d.offset
+		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, toString(outcome) AS outcome
+			FROM taken_calls WHERE closed_at <= ? AND ` + where + ` AND id_hash IN (` + ids + `)
+			) AS w ON w.topic_number = d.topic_number AND w.partition = d.partition
+				AND w.offset = d.offset
 		GROUP BY d.topic, d.partition SETTINGS join_use_nulls = 0`
-	args = slices.Concat([]any{at.Time()}, more, args, []any{at.Time()}, places, more)
+	args = slices.Concat([]any{at.Time()}, more, args, topics, []any{at.Time()}, places, more)
 	return s.each(ctx, "count the books", sql, args, func(rows driverRows) error {
 		var b settle.PartitionBooks
 		err := rows.Scan(&b.Topic, &b.Partition, &b.Data, &b.Aborted, &b.Control, &b.Compacted,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"tollstream/pipeline/billing"
@@ -223,24 +224,26 @@ func (s *Store) Unenriched(
 	ctx context.Context, openFrom billing.Day, limit int,
 ) ([]stored.Call, error) {
 	const doing = "read calls that waited"
-	rows, err := s.conn.Query(ctx, `SELECT '' AS main_account, c.call_id, c.account_id,
-			c.occurred_at, c.dims, c.result_code, c.need_charge, c.sdk_platform, c.sdk_name,
-			c.sdk_version, c.topic, c.partition, c.offset, c.appended_at, c.cohort
+	columns, dims := s.callColumns()
+	rows, err := s.calls(ctx, `SELECT '' AS main_account, `+columns+`
 		FROM call_copies AS c FINAL WHERE c.main_account = '' AND toDate(c.occurred_at) >= ?
-		ORDER BY appended_at, topic, partition, offset LIMIT ?`, dayTime(openFrom), limit)
+		ORDER BY c.appended_at, c.topic, c.partition, c.offset LIMIT ?`,
+		append(dims, dayTime(openFrom), limit)...)
 	if err != nil {
 		return nil, s.options.explain(doing, err)
 	}
 	defer rows.Close() //nolint:errcheck // only read
 	var out []stored.Call
-	for rows.Next() {
-		c, err := s.scanCall(rows)
+	for {
+		c, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
 		if err != nil {
 			return nil, errors.Join(errors.New(doing), err)
 		}
 		out = append(out, c)
 	}
-	return out, s.options.explain(doing, rows.Err())
 }
 
 // BillsOf implements settle.Store.
@@ -257,12 +260,10 @@ func (s *Store) BillsOf(
 	var bills []stored.BillText
 	for rows.Next() {
 		var b stored.BillText
-		var text string
-		err := rows.Scan(&b.BillID, &b.AccountID, &b.Period, &b.Currency, &b.Total, &text)
+		err := rows.Scan(&b.BillID, &b.AccountID, &b.Period, &b.Currency, &b.Total, &b.JSON)
 		if err != nil {
 			return s.options.explain(doing, err)
 		}
-		b.JSON = []byte(text)
 		if bills = append(bills, b); len(bills) == together {
 			if err := each(bills); err != nil {
 				return err

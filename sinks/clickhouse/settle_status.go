@@ -56,6 +56,12 @@ func (s *Store) Said(
 	return said, err
 }
 
+// SaidOf implements settle.Store.
+func (s *Store) SaidOf(ctx context.Context, since, base billing.Instant) ([]string, error) {
+	return s.strings(ctx, "look what was said of statuses", `SELECT DISTINCT account_id
+		FROM said_status WHERE effective_at >= ? AND based_on <= ?`, exactly(since), base.Time())
+}
+
 // Unpublished implements settle.Store.
 func (s *Store) Unpublished(
 	ctx context.Context, base billing.Instant,

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/billing"
-	"tollstream/pipeline/canonical"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
@@ -110,42 +109,56 @@ type usageCount struct {
 	charged, free, covered, postpaid, uncovered, unknown uint64
 }
 
+// countUsage counts calls that stand account by account and, of each, day by day, as they are
+// taken.
 func countUsage(taken []settle.TakenCall) []usageCount {
-	byKey := map[usageKey]*usageCount{}
+	var out []usageCount
+	from := 0 // where the counts of the account at hand begin
 	for i := range taken {
 		t := &taken[i]
+		if i > 0 && taken[i-1].Main != t.Main {
+			sortUsage(out[from:])
+			from = len(out)
+		}
 		key := usageKey{t.Main, t.Day, string(t.Call.Postpaid), t.Call.Channel}
-		u := byKey[key]
-		if u == nil {
-			u = &usageCount{usageKey: key}
-			byKey[key] = u
+		at := len(out) - 1
+		for at >= from && out[at].day == t.Day && out[at].usageKey != key {
+			at--
 		}
-		switch t.Outcome {
-		case closing.Free:
-			u.free++
-		case closing.Covered:
-			u.covered++
-		case closing.Postpaid:
-			u.postpaid++
-		case closing.Uncovered:
-			u.uncovered++
+		if at < from || out[at].day != t.Day {
+			at = len(out)
+			out = append(out, usageCount{usageKey: key})
 		}
-		if t.Outcome != closing.Free {
-			u.charged++
-		}
-		if !t.Call.CodeKnown && !t.Call.FreeAction {
-			u.unknown++
-		}
+		out[at].add(t)
 	}
-	out := make([]usageCount, 0, len(byKey))
-	for _, u := range byKey { // sorted below
-		out = append(out, *u)
-	}
-	slices.SortFunc(out, func(a, b usageCount) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day),
-			cmp.Compare(a.tag, b.tag), cmp.Compare(a.channel, b.channel))
-	})
+	sortUsage(out[from:])
 	return out
+}
+
+func sortUsage(of []usageCount) {
+	slices.SortFunc(of, func(a, b usageCount) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.tag, b.tag),
+			cmp.Compare(a.channel, b.channel))
+	})
+}
+
+func (u *usageCount) add(t *settle.TakenCall) {
+	switch t.Outcome {
+	case closing.Free:
+		u.free++
+	case closing.Covered:
+		u.covered++
+	case closing.Postpaid:
+		u.postpaid++
+	case closing.Uncovered:
+		u.uncovered++
+	}
+	if t.Outcome != closing.Free {
+		u.charged++
+	}
+	if !t.Call.CodeKnown && !t.Call.FreeAction {
+		u.unknown++
+	}
 }
 
 func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
@@ -174,7 +187,6 @@ func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
 func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
 	b := c.Bills
 	n := len(b)
-	zone := c.Zone
 	return s.insert(ctx, "closed_bills", []column{
 		{"bill_id", values(n, func(i int) string { return b[i].BillID })},
 		{"account_id", values(n, func(i int) string { return b[i].AccountID })},
@@ -193,16 +205,17 @@ func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
 		{"previous_digest", values(n, func(i int) string { return b[i].PreviousDigest })},
 		{"digest", values(n, func(i int) string { return b[i].Digest })},
 		{"lines", values(n, func(i int) uint32 { return uint32(len(b[i].Lines)) })},
-		{"json", values(n, func(i int) string { return string(canonical.Bill(b[i], zone)) })},
+		{"json", values(n, func(i int) []byte { return c.BillTexts[i].JSON })},
 	})
 }
 
 func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
 	l, of := linesOf(c.Bills)
-	n := len(l)
-	explain := func(i int) string {
-		return string(canonical.JSON(canonical.StepObjects(l[i].Explain)))
+	var explain [][]byte
+	for at := range c.Bills {
+		explain = append(explain, c.BillTexts[at].Explain...)
 	}
+	n := len(l)
 	return s.insert(ctx, "closed_bill_lines", []column{
 		{"bill_id", values(n, func(i int) string { return of[i].BillID })},
 		{"account_id", values(n, func(i int) string { return of[i].AccountID })},
@@ -217,7 +230,7 @@ func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
 		{"amount", values(n, func(i int) decimal.Decimal { return l[i].Amount })},
 		{"package_id", values(n, func(i int) string { return l[i].PackageID })},
 		{"flags", values(n, func(i int) []string { return append([]string{}, l[i].Flags...) })},
-		{"explain", values(n, explain)},
+		{"explain", values(n, func(i int) []byte { return explain[i] })},
 	})
 }
 
@@ -275,7 +288,7 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 	return s.insert(ctx, "account_states", []column{
 		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
-		{"state", values(n, func(i int) string { return string(st[i].JSON) })},
+		{"state", values(n, func(i int) []byte { return st[i].JSON })},
 		{"in_arrears", values(n, func(i int) bool { return st[i].InArrears })},
 		{"pending", values(n, func(i int) bool { return st[i].Pending })},
 		{"next_due", instants(n, due)},
