@@ -26,10 +26,14 @@ type plain struct {
 }
 
 type seenName struct {
-	name string
-	slot int    // -1 where the field is not known
-	seen uint64 // the last record that had it
+	name   string
+	quoted string // as most records have it, with the colon behind it
+	slot   int    // -1 where the field is not known
+	seen   uint64 // the last record that had it
 }
+
+// namesAhead is how many of the names behind the last are tried: optional fields may be left out.
+const namesAhead = 4
 
 // namesMax bounds the names that are kept; a record with others is not plain.
 const namesMax = 100
@@ -49,12 +53,17 @@ func newPlain(c *Calls) plain {
 	p := plain{calls: c, values: make([]string, slotsFixed+len(c.dims))}
 	for i, name := range [slotsFixed]string{"call_id", "account_id", "occurred_at", "result_code",
 		"need_charge", "sdk"} {
-		p.names = append(p.names, seenName{name: name, slot: i})
+		p.learn(name, i)
 	}
 	for i := range c.dims {
-		p.names = append(p.names, seenName{name: c.dims[i].Name, slot: slotsFixed + i})
+		p.learn(c.dims[i].Name, slotsFixed+i)
 	}
 	return p
+}
+
+func (p *plain) learn(name string, slot int) {
+	quoted := `"` + name + `":`
+	p.names = append(p.names, seenName{name: quoted[1 : len(quoted)-2], quoted: quoted, slot: slot})
 }
 
 // read reads a record into memory for its dimensions.
@@ -84,17 +93,13 @@ func (p *plain) fields(value string) bool {
 		return false
 	}
 	for {
-		name := skipBlanks(value, at+1)
-		nameEnd := scanText(value, name)
-		if nameEnd < 0 {
+		k, behind := p.name(value, skipBlanks(value, at+1))
+		if k < 0 {
 			return false
 		}
-		if at = skipBlanks(value, nameEnd); at >= len(value) || value[at] != ':' {
-			return false
-		}
-		at = skipBlanks(value, at+1)
+		at = skipBlanks(value, behind)
 		end := p.scan(value, at)
-		if end < 0 || !p.put(value[name+1:nameEnd-1], value[at:end]) {
+		if end < 0 || !p.put(k, value[at:end]) {
 			return false
 		}
 		if at = skipBlanks(value, end); at >= len(value) {
@@ -118,16 +123,32 @@ func (p *plain) scan(value string, at int) (end int) {
 	return end
 }
 
-// put notes the value of a field. It is false where the record has it twice.
-func (p *plain) put(name, value string) bool {
-	k := p.find(name)
-	if k < 0 {
-		if len(p.names) == namesMax {
-			return false
+// name reads the name of a field and its colon. It gives the place of the name and the byte behind
+// the colon, or -1.
+func (p *plain) name(value string, at int) (k, behind int) {
+	for k := p.next; k < min(p.next+namesAhead, len(p.names)); k++ {
+		if quoted := p.names[k].quoted; strings.HasPrefix(value[at:], quoted) {
+			return k, at + len(quoted)
 		}
-		k = len(p.names)
-		p.names = append(p.names, seenName{name: strings.Clone(name), slot: -1})
 	}
+	end := scanText(value, at)
+	if end < 0 {
+		return -1, 0
+	}
+	behind = skipBlanks(value, end)
+	if behind >= len(value) || value[behind] != ':' {
+		return -1, 0
+	}
+	k = p.find(value[at+1 : end-1])
+	if k < 0 && len(p.names) < namesMax {
+		k = len(p.names)
+		p.learn(value[at+1:end-1], -1)
+	}
+	return k, behind + 1
+}
+
+// put notes the value of a field. It is false where the record has it twice.
+func (p *plain) put(k int, value string) bool {
 	f := &p.names[k]
 	if f.seen == p.record {
 		return false

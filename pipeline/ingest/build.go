@@ -32,6 +32,9 @@ type builder struct {
 	shapes *stored.Shapes
 	looks  map[string]*look // by what they are made of
 	key    []byte
+
+	day            billing.Day // of the last call
+	dayFrom, dayTo billing.Instant
 }
 
 // look is what many call records have in common.
@@ -210,7 +213,7 @@ func appendText(to []byte, s string) []byte {
 func (b *builder) shape(
 	l *look, cohort *catalog.Cohort, rec *billing.CallRecord,
 ) *stored.Shape {
-	day := billing.DayOf(rec.OccurredAt, b.cat.Settings.Zone)
+	day := b.dayOf(rec.OccurredAt)
 	for i := range l.judged {
 		j := &l.judged[i]
 		if j.cohort == cohort && j.day == day && j.topic == rec.Arrival.Topic {
@@ -226,6 +229,15 @@ func (b *builder) shape(
 	}
 	l.judged = append(l.judged, judged{cohort, day, rec.Arrival.Topic, b.shapes.Of(&c)})
 	return l.judged[len(l.judged)-1].shape
+}
+
+// dayOf is billing.DayOf, which looks for the offset of the zone each time.
+func (b *builder) dayOf(at billing.Instant) billing.Day {
+	if at < b.dayFrom || at >= b.dayTo {
+		b.day = billing.DayOf(at, b.cat.Settings.Zone)
+		b.dayFrom, b.dayTo = b.day.Start(b.cat.Settings.Zone), (b.day + 1).Start(b.cat.Settings.Zone)
+	}
+	return b.day
 }
 
 func (b *builder) addEvent(out *stored.Batch, r *kafkalog.Record, d *stored.Delivery) {
