@@ -32,7 +32,7 @@ const (
 	ingest    = "pipeline/ingest/ingest.go"
 	positions = "pipeline/ingest/positions.go"
 	sweep     = "pipeline/usage/usage.go"
-	window    = "sinks/clickhouse/settle_window.go"
+	window    = "sinks/clickhouse/settle_stored.go"
 	insertion = "sinks/clickhouse/native.go"
 	tables    = "schemas/clickhouse/0001_input.sql"
 )
