@@ -220,7 +220,7 @@ func TestStatementsOverSeveralShards(t *testing.T) {
 	for _, view := range views {
 		rowTexts(t, user, "count()", "FROM "+view)
 	}
-	_, err := user.DifferingCopies(t.Context(), w)
+	_, err := user.Candidates(t.Context(), w)
 	if err == nil || !strings.Contains(err.Error(), "Double-distributed") {
 		t.Errorf("the program's statement without its settings: %v", err)
 	}
