@@ -115,6 +115,12 @@ ORDER BY (account_id, occurred_at, call_id, billing_hash, topic, inserted)
 SETTINGS non_replicated_deduplication_window = 10000
 `},
 		{File: insertion, Old: `
+	"github.com/ClickHouse/ch-go/compress"
+`, New: `
+	"github.com/ClickHouse/ch-go/compress"
+	"github.com/ClickHouse/clickhouse-go/v2"
+`},
+		{File: insertion, Old: `
 	var body io.Reader = bytes.NewReader(b.buf)
 `, New: `
 	if table == "call_copies" {

@@ -46,7 +46,14 @@ func TestBlocksAreRows(t *testing.T) {
 	for compression, together := range map[string]int{"none": 1000, "lz4": 77, "zstd": 1} {
 		s := newStore(t)
 		s.options.Compression, s.options.InsertRowsMax = compression, together
+		busy, err := s.conn.Query(t.Context(), "SELECT 1") // so that another connection is made
+		if err != nil {
+			t.Fatal(err)
+		}
 		write(t, s, world)
+		if err := busy.Close(); err != nil {
+			t.Fatal(err)
+		}
 		if have := tables(s); !slices.Equal(have, want) {
 			t.Errorf("%s, %d together: %s", compression, together, firstDifference(have, want))
 		}

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/compress"
-	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
 // block is a block of rows in ClickHouse's format Native, made column by column. The tables to
@@ -150,8 +150,7 @@ func (s *Store) insertBlock(ctx context.Context, table string, b *block) error {
 	}
 	var body io.Reader = bytes.NewReader(b.buf)
 	if m := frames[s.options.Compression]; m != 0 {
-		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"decompress": 1}))
-		body = &frameWriter{left: b.buf, method: m, writer: compress.NewWriter(0, m)}
+		body = &packed{left: b.buf, writer: compress.NewWriter(0, m)}
 	}
 	err := s.conn.InsertFormat(ctx, "Native",
 		"INSERT INTO "+table+" ("+strings.Join(b.names, ", ")+")", body)
@@ -167,15 +166,34 @@ var frames = map[string]compress.Method{"lz4": compress.LZ4, "zstd": compress.ZS
 // frameBytes is how much is compressed at once.
 const frameBytes = 1 << 20
 
-// frameWriter reads bytes as compressed frames.
-type frameWriter struct {
+// packed are bytes that are read as compressed frames.
+type packed struct {
 	left   []byte // not compressed yet
-	method compress.Method
 	writer *compress.Writer
 	frame  []byte // not read yet
 }
 
-func (f *frameWriter) Read(p []byte) (int, error) {
+// Close implements io.ReadCloser, which makes it the body of its request as it is.
+func (f *packed) Close() error { return nil }
+
+// unpacking tells the server which bodies are packed. To say so in the context of the insert would
+// say it as well of the request by which the driver gets to know a server, on a new connection.
+type unpacking struct{ http.RoundTripper }
+
+func unpack(t *http.Transport) (http.RoundTripper, error) { return unpacking{t}, nil }
+
+// RoundTrip implements http.RoundTripper.
+func (u unpacking) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, isPacked := r.Body.(*packed); isPacked {
+		r = r.Clone(r.Context())
+		query := r.URL.Query()
+		query.Set("decompress", "1")
+		r.URL.RawQuery = query.Encode()
+	}
+	return u.RoundTripper.RoundTrip(r)
+}
+
+func (f *packed) Read(p []byte) (int, error) {
 	if len(f.frame) == 0 {
 		if len(f.left) == 0 {
 			return 0, io.EOF

@@ -145,7 +145,8 @@ func (o Options) driverOptions(database string) (*driver.Options, error) {
 			// table, since hashes lie everywhere in it; of a few it finds the places.
 			"use_index_for_in_with_subqueries_max_values": indexedIDsMax,
 		},
-		Compression: &driver.Compression{Method: compressions[o.Compression]},
+		Compression:   &driver.Compression{Method: compressions[o.Compression]},
+		TransportFunc: unpack,
 	}
 	if o.Protocol == Native {
 		d.Protocol = driver.Native
