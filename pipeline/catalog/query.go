@@ -20,6 +20,15 @@ func (c *Catalog) CohortOf(openedAt billing.Instant) *Cohort {
 	return &c.Cohorts[0]
 }
 
+// DimensionNames are the names of the dimensions, in the order in which call records have them.
+func (c *Catalog) DimensionNames() []string {
+	names := make([]string, len(c.Dimensions))
+	for i := range names {
+		names[i] = c.Dimensions[i].Name
+	}
+	return names
+}
+
 // Cohort is the cohort of that name, nil if there is none.
 func (c *Catalog) Cohort(name string) *Cohort {
 	for i := range c.Cohorts {

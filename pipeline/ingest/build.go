@@ -60,10 +60,7 @@ func (b *builder) log(topic string) string { return cmp.Or(b.logs[topic], topic)
 
 func newBuilder(cat *catalog.Catalog, eventsLog string, r *roster.Roster) builder {
 	b := builder{cat: cat, calls: decode.NewCalls(cat).Reader(), events: decode.NewEvents(cat),
-		eventsLog: eventsLog, roster: r}
-	for i := range cat.Dimensions {
-		b.dims = append(b.dims, cat.Dimensions[i].Name)
-	}
+		eventsLog: eventsLog, roster: r, dims: cat.DimensionNames()}
 	b.hash = stored.NewBillingHasher(b.dims)
 	b.forget()
 	return b
@@ -192,9 +189,9 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 // look finds what the record has in common with others.
 func (b *builder) look(rec *billing.CallRecord) *look {
 	b.key = b.key[:0]
-	b.key = appendText(appendText(b.key, rec.ResultCode), rec.NeedCharge)
+	b.key = stored.AppendText(stored.AppendText(b.key, rec.ResultCode), rec.NeedCharge)
 	for _, t := range rec.Dims {
-		b.key = appendText(b.key, t)
+		b.key = stored.AppendText(b.key, t)
 	}
 	l := b.looks[string(b.key)]
 	if l == nil {
@@ -202,11 +199,6 @@ func (b *builder) look(rec *billing.CallRecord) *look {
 		b.looks[string(b.key)] = l
 	}
 	return l
-}
-
-// appendText appends a text and its length, which is at most textCharsMax characters of decode.
-func appendText(to []byte, s string) []byte {
-	return append(append(to, byte(len(s)), byte(len(s)>>8)), s...)
 }
 
 // shape finds the shape of a call, and judges it where none like it was judged before.

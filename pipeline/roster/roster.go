@@ -117,9 +117,5 @@ func (r *Roster) Enrich(c *stored.Call) {
 
 // Shapes makes shapes of calls as the catalogue's dimensions have them.
 func (r *Roster) Shapes() *stored.Shapes {
-	names := make([]string, len(r.cat.Dimensions))
-	for i := range names {
-		names[i] = r.cat.Dimensions[i].Name
-	}
-	return stored.NewShapes(names)
+	return stored.NewShapes(r.cat.DimensionNames())
 }

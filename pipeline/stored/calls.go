@@ -213,13 +213,13 @@ func (s *Shapes) Of(c *Call) *Shape {
 		&c.Judgement.Channel, (*string)(&c.Postpaid), (*string)(&c.Prepaid), (*string)(&c.Legacy),
 		&c.CodeTable, &c.NoTag, &c.Cohort, &c.CatalogDigest}
 	for _, t := range texts {
-		s.key = appendText(s.key, *t)
+		s.key = AppendText(s.key, *t)
 	}
 	for _, b := range [...]bool{c.Charged, c.CodeKnown, c.FreeAction} {
 		s.key = append(s.key, flagByte(b))
 	}
 	for _, d := range c.Dims {
-		s.key = appendText(s.key, d)
+		s.key = AppendText(s.key, d)
 	}
 	if known := s.known[string(s.key)]; known != nil {
 		return known

@@ -53,7 +53,7 @@ func (h *BillingHasher) Sum(c *billing.CallRecord) uint64 {
 
 // SumOf is the Sum of a record with that account, time and Rest.
 func (h *BillingHasher) SumOf(account string, at billing.Instant, rest []byte) uint64 {
-	h.buf = appendText(h.buf[:0], account)
+	h.buf = AppendText(h.buf[:0], account)
 	h.buf = binary.AppendVarint(h.buf, int64(at))
 	h.buf = append(h.buf, rest...)
 	return xxhash.Sum64(h.buf)
@@ -61,19 +61,19 @@ func (h *BillingHasher) SumOf(account string, at billing.Instant, rest []byte) u
 
 // Rest appends what is hashed of a record beside account and time. Few different ones occur.
 func (h *BillingHasher) Rest(to []byte, c *billing.CallRecord) []byte {
-	to = appendText(to, c.ResultCode)
-	to = appendText(to, c.NeedCharge)
+	to = AppendText(to, c.ResultCode)
+	to = AppendText(to, c.NeedCharge)
 	for _, i := range h.order {
 		if i < len(c.Dims) && c.Dims[i] != "" {
-			to = appendText(to, h.names[i])
-			to = appendText(to, c.Dims[i])
+			to = AppendText(to, h.names[i])
+			to = AppendText(to, c.Dims[i])
 		}
 	}
 	return to
 }
 
-// appendText appends a length and the bytes, so that no two lists of texts give the same bytes.
-func appendText(to []byte, s string) []byte {
+// AppendText appends a length and the bytes, so that no two lists of texts give the same bytes.
+func AppendText(to []byte, s string) []byte {
 	to = binary.AppendUvarint(to, uint64(len(s)))
 	return append(to, s...)
 }

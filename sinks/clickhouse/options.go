@@ -68,10 +68,7 @@ var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 
 // For gives the options with the dimensions and the events of a catalogue.
 func (o Options) For(cat *catalog.Catalog) Options {
-	o.Dims, o.Events = make([]string, len(cat.Dimensions)), decode.NewEvents(cat)
-	for i := range cat.Dimensions {
-		o.Dims[i] = cat.Dimensions[i].Name
-	}
+	o.Dims, o.Events = cat.DimensionNames(), decode.NewEvents(cat)
 	return o
 }
 
