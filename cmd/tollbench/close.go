@@ -50,7 +50,7 @@ close.json into --out.`,
 				return err
 			}
 			fmt.Fprint(c.OutOrStdout(), r.text())
-			return r.save(o.Out)
+			return saveJSON(o.Out, "close.json", r)
 		},
 	}
 	f := c.Flags()

@@ -41,7 +41,7 @@ func TestClose(t *testing.T) {
 	if r.Growth != 1 || !strings.Contains(text, "30 accounts with calls of 3 tags") {
 		t.Errorf("%g\n%s", r.Growth, text)
 	}
-	if err := r.save(o.Out); err != nil {
+	if err := saveJSON(o.Out, "close.json", r); err != nil {
 		t.Error(err)
 	}
 	for mistake, sql := range map[string]string{ // each on top of those before

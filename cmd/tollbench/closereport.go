@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -61,16 +58,4 @@ func (r *closeReport) text() string {
 			r.Runs[0].Accounts)
 	}
 	return out.String()
-}
-
-// save writes the report for programs.
-func (r *closeReport) save(folder string) error {
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(folder, "close.json"), append(text, '\n'), 0o600)
 }
