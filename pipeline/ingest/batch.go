@@ -47,17 +47,20 @@ func (l *Loop) add(ctx context.Context, b *batch, r *round) error {
 	return nil
 }
 
-// refresh makes known the account events that other members stored.
+// refresh makes known the account events that other members stored. One that a rebalance cuts short
+// has made nothing known: the next generation asks again.
 func (l *Loop) refresh(ctx context.Context) error {
 	if time.Since(l.refreshed) <= rosterAgeMax {
 		return nil
 	}
-	err := l.retry(ctx, stepEvents, func() error {
+	if err := l.retry(ctx, stepEvents, func() error {
 		_, err := l.Roster.Refresh(ctx)
 		return err
-	})
+	}); err != nil {
+		return err
+	}
 	l.refreshed = time.Now()
-	return err
+	return nil
 }
 
 // build makes batches of rounds until the context ends. A batch is built while others are written;
