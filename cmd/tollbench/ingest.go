@@ -155,8 +155,7 @@ func (b *bench) run(ctx context.Context, c contender, number int) (one run) {
 		return run{Fault: err.Error()}
 	}
 	defer server.Kill()
-	defer t.conn.Close()         //nolint:errcheck // the server goes too
-	defer os.RemoveAll(t.folder) //nolint:errcheck // temporary
+	defer t.conn.Close() //nolint:errcheck // the server goes too
 	one, err = timed(ctx, c, t, server.PID())
 	if err != nil {
 		return run{Fault: err.Error()}
@@ -177,11 +176,16 @@ func (b *bench) run(ctx context.Context, c contender, number int) (one run) {
 	return one
 }
 
-// newTarget starts a ClickHouse with an empty schema.
-func (b *bench) newTarget(ctx context.Context, number int) (*embedded.ClickHouse, *target, error) {
+// newTarget starts a ClickHouse with an empty schema. Its folder stays until the end of the bench:
+// ext4 gives inodes out slowly for minutes after thousands of files were removed, which would
+// count for the next contender, the more files its tables have.
+func (b *bench) newTarget(
+	ctx context.Context, number int,
+) (*embedded.ClickHouse, *target, error) {
 	t := &target{self: b.self, program: b.Program, broker: b.broker, partitions: b.Partitions,
 		group: "bench-" + strconv.Itoa(number), database: "bench",
-		folder: filepath.Join(b.folder, "run"), blocks: filepath.Join(b.folder, "blocks")}
+		folder: filepath.Join(b.folder, "run-"+strconv.Itoa(number)),
+		blocks: filepath.Join(b.folder, "blocks")}
 	if err := os.MkdirAll(t.folder, 0o750); err != nil {
 		return nil, nil, err
 	}

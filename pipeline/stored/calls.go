@@ -3,6 +3,7 @@ package stored
 import (
 	"encoding/binary"
 	"strings"
+	"unsafe"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/tagging"
@@ -135,32 +136,35 @@ func (c *Calls) Reset() {
 	c.BillingHash, c.Libraries, c.Library = c.BillingHash[:0], c.Libraries[:0], c.Library[:0]
 }
 
-// Texts is a column of texts.
+// Texts is a column of texts, of less than 4 GiB together.
 type Texts struct {
 	// bytes has the texts one behind the other, each after its length as a varint. That is the form
 	// in which ClickHouse takes them.
 	bytes []byte
-	ends  []int
+	ends  []uint32
 }
 
 // Add adds a text.
 func (t *Texts) Add(s string) {
 	t.bytes = binary.AppendUvarint(t.bytes, uint64(len(s)))
 	t.bytes = append(t.bytes, s...)
-	t.ends = append(t.ends, len(t.bytes))
+	t.ends = append(t.ends, uint32(len(t.bytes)))
 }
 
 // At gives the text in a row.
-func (t *Texts) At(i int) string {
+func (t *Texts) At(i int) string { return strings.Clone(t.View(i)) }
+
+// View gives the text in a row as a part of the column, which holds until Reset.
+func (t *Texts) View(i int) string {
 	raw := t.Range(i, i+1)
 	_, n := binary.Uvarint(raw)
-	return string(raw[n:])
+	return unsafe.String(unsafe.SliceData(raw[n:]), len(raw)-n) // #nosec G103
 }
 
 // Range gives the bytes of the rows from one on and below another.
 func (t *Texts) Range(from, below int) []byte { return t.bytes[t.start(from):t.start(below)] }
 
-func (t *Texts) start(i int) int {
+func (t *Texts) start(i int) uint32 {
 	if i == 0 {
 		return 0
 	}

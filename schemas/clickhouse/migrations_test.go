@@ -17,7 +17,7 @@ var (
 	replaces = regexp.MustCompile(`^CREATE OR REPLACE VIEW (\w+)\s`)
 	alters   = regexp.MustCompile(`(?s)^ALTER TABLE (\w+)\s+(.*)$`)
 	action   = regexp.MustCompile(
-		`^(?:ADD (?:COLUMN|INDEX) IF NOT EXISTS|MODIFY COLUMN|COMMENT COLUMN|MODIFY COMMENT)(?: (\w+))?`)
+		`^(?:ADD (?:COLUMN|INDEX) IF NOT EXISTS|MODIFY COLUMN|MODIFY SETTING|COMMENT COLUMN|MODIFY COMMENT)(?: (\w+))?`)
 )
 
 // TestStatementsCommute: whoever runs a statement late, or again, changes nothing by it.

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -47,11 +48,15 @@ func BenchmarkBlock(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	made := block{seen: map[string]uint32{}}
+	made := newBlock()
 	b.ReportAllocs()
 	for b.Loop() {
-		made.begin(types, rows, copyColumnsMade)
-		s.writeCalls(&made, &calls, 0, rows)
+		made.orderCalls(&calls, 0, rows)
+		made.begin(types)
+		s.writeCalls(made, &calls)
+		if _, err := io.Copy(io.Discard, made); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
 }

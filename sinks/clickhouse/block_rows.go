@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"encoding/binary"
+	"strings"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/stored"
@@ -17,21 +18,24 @@ func (s *Store) takeBlock() *block {
 	case b := <-s.blocks:
 		return b
 	default:
-		return &block{seen: map[string]uint32{}}
+		return newBlock()
 	}
 }
 
 func (s *Store) giveBack(b *block) {
+	clear(b.parts) // they hold on to the rows
 	select {
 	case s.blocks <- b:
 	default:
 	}
 }
 
-// eachBlock makes the rows of a table into blocks of at most InsertRowsMax rows, and inserts them.
+// eachBlock makes the rows of a table into blocks of at most blockRowsMax rows, each in an order
+// of its own, and inserts them. A block whose insert failed is not used again: the connection may
+// still be reading from it.
 func (s *Store) eachBlock(
-	ctx context.Context, table string, rows, columns int,
-	write func(b *block, from, below int),
+	ctx context.Context, table string, rows int,
+	order func(b *block, from, below int), write func(b *block),
 ) error {
 	if rows == 0 {
 		return nil
@@ -41,63 +45,66 @@ func (s *Store) eachBlock(
 		return err
 	}
 	b := s.takeBlock()
-	defer s.giveBack(b)
-	for from := 0; from < rows; from += s.options.InsertRowsMax {
-		below := min(from+s.options.InsertRowsMax, rows)
-		b.begin(types, below-from, columns)
-		write(b, from, below)
+	for from := 0; from < rows; from += s.blockRowsMax {
+		order(b, from, min(from+s.blockRowsMax, rows))
+		b.begin(types)
+		write(b)
 		if err := s.insertBlock(ctx, table, b); err != nil {
 			return err
 		}
 	}
+	s.giveBack(b)
 	return nil
 }
 
-// copyColumnsMade and deliveryColumnsMade are how many columns the blocks have.
-const (
-	copyColumnsMade     = 24
-	deliveryColumnsMade = 8
-)
+// blockRowsMax is how many rows ingest inserts at once at most. The server makes a part of a table
+// of them, and cuts what is larger than about a million.
+const blockRowsMax = 1_000_000
 
 // insertCalls writes copies of calls.
 func (s *Store) insertCalls(ctx context.Context, c *stored.Calls) error {
 	if s.options.Protocol == Native {
 		return s.insert(ctx, "call_copies", copyColumns(c, s.options.Dims))
 	}
-	return s.eachBlock(ctx, "call_copies", c.Len(), copyColumnsMade,
-		func(b *block, from, below int) { s.writeCalls(b, c, from, below) })
+	return s.eachBlock(ctx, "call_copies", c.Len(),
+		func(b *block, from, below int) { b.orderCalls(c, from, below) },
+		func(b *block) { s.writeCalls(b, c) })
 }
 
-func (s *Store) writeCalls(b *block, c *stored.Calls, from, below int) {
-	b.texts("call_id", c.CallID.Range(from, below))
-	b.texts("account_id", c.AccountID.Range(from, below))
-	b.longs("occurred_at", "DateTime64(6", func(i int) uint64 {
-		return uint64(c.OccurredAt[from+i])
+func (b *block) orderCalls(c *stored.Calls, from, below int) {
+	b.order = b.accounts.order(b.order, from, below, c.AccountID.View, strings.Compare)
+}
+
+func (s *Store) writeCalls(b *block, c *stored.Calls) {
+	b.texts("call_id", &c.CallID)
+	b.texts("account_id", &c.AccountID)
+	b.longs("occurred_at", "DateTime64(6", func(row uint32) uint64 {
+		return uint64(c.OccurredAt[row])
 	})
-	b.dims(c, from, below, s.options.Dims)
+	b.dims(c, s.options.Dims)
 	shared := func(name string, value func(s *stored.Shape) string) {
 		dictionary(b, name, len(c.Shapes), func(i int) string { return value(c.Shapes[i]) },
-			c.Shape[from:below])
+			c.Shape)
 	}
 	library := func(name string, value func(l *stored.Library) string) {
 		dictionary(b, name, len(c.Libraries), func(i int) string { return value(c.Libraries[i]) },
-			c.Library[from:below])
+			c.Library)
 	}
 	shared("result_code", func(s *stored.Shape) string { return s.ResultCode })
 	shared("need_charge", func(s *stored.Shape) string { return s.NeedCharge })
 	library("sdk_platform", func(l *stored.Library) string { return l.Platform })
 	library("sdk_name", func(l *stored.Library) string { return l.Name })
 	library("sdk_version", func(l *stored.Library) string { return l.Version })
-	b.longs("billing_hash", "UInt64", func(i int) uint64 { return c.BillingHash[from+i] })
-	b.texts("main_account", c.Main.Range(from, below))
+	b.longs("billing_hash", "UInt64", func(row uint32) uint64 { return c.BillingHash[row] })
+	b.texts("main_account", &c.Main)
 	shared("cohort", func(s *stored.Shape) string { return s.Cohort })
 	shared("channel", func(s *stored.Shape) string { return s.Channel })
 	shared("postpaid_tag", func(s *stored.Shape) string { return string(s.Postpaid) })
 	shared("prepaid_tag", func(s *stored.Shape) string { return string(s.Prepaid) })
 	shared("legacy_tag", func(s *stored.Shape) string { return string(s.Legacy) })
 	flags := func(name string, of func(s *stored.Shape) bool) {
-		b.octets(name, "Bool", func(i int) byte {
-			if of(c.Shapes[c.Shape[from+i]]) {
+		b.octets(name, "Bool", func(row uint32) byte {
+			if of(c.Shapes[c.Shape[row]]) {
 				return 1
 			}
 			return 0
@@ -108,36 +115,43 @@ func (s *Store) writeCalls(b *block, c *stored.Calls, from, below int) {
 	shared("no_tag", func(s *stored.Shape) string { return s.NoTag })
 	shared("catalog_digest", func(s *stored.Shape) string { return s.CatalogDigest })
 	shared("topic", func(s *stored.Shape) string { return s.Topic })
-	b.place(c.Partition[from:below], c.Offset[from:below], c.Appended[from:below])
+	b.place(c.Partition, c.Offset, c.Appended)
 }
 
 // place writes the columns of where and when records were appended.
 func (b *block) place(partition []int32, offset []int64, appended []billing.Instant) {
-	b.ints("partition", "Int32", func(i int) uint32 { return uint32(partition[i]) })
-	b.longs("offset", "Int64", func(i int) uint64 { return uint64(offset[i]) })
-	b.longs("appended_at", "DateTime64(3", func(i int) uint64 {
-		return uint64(appended[i] / billing.Millisecond)
+	b.ints("partition", "Int32", func(row uint32) uint32 { return uint32(partition[row]) })
+	b.longs("offset", "Int64", func(row uint32) uint64 { return uint64(offset[row]) })
+	b.longs("appended_at", "DateTime64(3", func(row uint32) uint64 {
+		return uint64(appended[row] / billing.Millisecond)
 	})
 }
 
-// dims writes the column of the dimensions, a map from their names to the values that are there.
-func (b *block) dims(c *stored.Calls, from, below int, names []string) {
-	b.column("dims", "Map(String, String)")
-	pairs := make([]pairs, len(c.Shapes))
-	for i, s := range c.Shapes {
-		pairs[i] = pairsOf(s.Dims, names)
-	}
+// dims adds the column of the dimensions, a map from their names to the values that are there:
+// where each map ends, all names, all values.
+func (b *block) dims(c *stored.Calls, names []string) {
+	var pairs []pairs // by shape
 	end := uint64(0)
-	for _, place := range c.Shape[from:below] {
-		end += pairs[place].n
-		b.uint64(end)
-	}
-	for _, place := range c.Shape[from:below] {
-		b.append(pairs[place].names)
-	}
-	for _, place := range c.Shape[from:below] {
-		b.append(pairs[place].values)
-	}
+	b.column("dims", "Map(String, String)", func() {
+		for _, s := range c.Shapes {
+			pairs = append(pairs, pairsOf(s.Dims, names))
+		}
+	}, func(order []uint32) {
+		for _, row := range order {
+			end += pairs[c.Shape[row]].n
+			b.uint64(end)
+		}
+	})
+	b.add(nil, func(order []uint32) {
+		for _, row := range order {
+			b.append(pairs[c.Shape[row]].names)
+		}
+	})
+	b.add(nil, func(order []uint32) {
+		for _, row := range order {
+			b.append(pairs[c.Shape[row]].values)
+		}
+	})
 }
 
 // pairs are the dimensions of a record as columns of texts.
@@ -162,16 +176,21 @@ func (s *Store) insertDeliveries(ctx context.Context, d *stored.Deliveries) erro
 	if s.options.Protocol == Native {
 		return s.insert(ctx, "deliveries", deliveryColumns(d))
 	}
-	return s.eachBlock(ctx, "deliveries", d.Len(), deliveryColumnsMade,
+	return s.eachBlock(ctx, "deliveries", d.Len(),
 		func(b *block, from, below int) {
-			b.octets("outcome", "Enum8('data' = 1, 'quarantined' = 2, 'aborted' = 3, 'control' = 4, "+
-				"'compacted' = 5)", func(i int) byte { return d.Outcome[from+i] + 1 })
-			b.longs("id_hash", "UInt64", func(i int) uint64 { return d.IDHash[from+i] })
-			b.longs("billing_hash", "UInt64", func(i int) uint64 { return d.BillingHash[from+i] })
-			dictionary(b, "reason", len(d.Reasons),
-				func(i int) string { return string(d.Reasons[i]) }, d.Reason[from:below])
-			dictionary(b, "topic", len(d.Topics), func(i int) string { return d.Topics[i] },
-				d.Topic[from:below])
-			b.place(d.Partition[from:below], d.Offset[from:below], d.Appended[from:below])
-		})
+			b.order = b.logs.order(b.order, from, below, func(row int) logKey {
+				return logKey{d.Topics[d.Topic[row]], d.Partition[row]}
+			}, logKey.compare)
+		}, func(b *block) { writeDeliveries(b, d) })
+}
+
+func writeDeliveries(b *block, d *stored.Deliveries) {
+	b.octets("outcome", "Enum8('data' = 1, 'quarantined' = 2, 'aborted' = 3, 'control' = 4, "+
+		"'compacted' = 5)", func(row uint32) byte { return d.Outcome[row] + 1 })
+	b.longs("id_hash", "UInt64", func(row uint32) uint64 { return d.IDHash[row] })
+	b.longs("billing_hash", "UInt64", func(row uint32) uint64 { return d.BillingHash[row] })
+	dictionary(b, "reason", len(d.Reasons), func(i int) string { return string(d.Reasons[i]) },
+		d.Reason)
+	dictionary(b, "topic", len(d.Topics), func(i int) string { return d.Topics[i] }, d.Topic)
+	b.place(d.Partition, d.Offset, d.Appended)
 }

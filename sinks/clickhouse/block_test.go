@@ -45,7 +45,7 @@ func TestBlocksAreRows(t *testing.T) {
 	want := tables(byDriver)
 	for compression, together := range map[string]int{"none": 1000, "lz4": 77, "zstd": 1} {
 		s := newStore(t)
-		s.options.Compression, s.options.InsertRowsMax = compression, together
+		s.options.Compression, s.blockRowsMax = compression, together
 		busy, err := s.conn.Query(t.Context(), "SELECT 1") // so that another connection is made
 		if err != nil {
 			t.Fatal(err)

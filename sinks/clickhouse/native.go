@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -11,17 +10,27 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/ch-go/compress"
+
+	"tollstream/pipeline/stored"
 )
 
-// block is a block of rows in ClickHouse's format Native, made column by column. The tables to
-// which ingest writes get their rows this way, over HTTP: what the driver makes of lists of values
-// costs several times as much as all other work on a record.
+// block is a block of rows in ClickHouse's format Native. The tables to which ingest writes get
+// their rows this way, over HTTP: what the driver makes of lists of values costs several times as
+// much as all other work on a record. Its bytes are made while they are read, some rows of a column
+// at a time, so that it takes little memory of its own, however many rows it has.
 type block struct {
-	buf   []byte
-	rows  int
-	names []string
 	types tableColumns // of the table
-	fault error        // the first
+	names []string
+	order []uint32 // where each row is in what the columns are made of
+	parts []part
+	fault error // the first
+
+	// Of reading: the part and the row at hand, and bytes that are made and not read.
+	part, row int
+	buf, left []byte
+
+	accounts groups[string]
+	logs     groups[logKey]
 
 	// Of the dictionary at hand:
 	seen     map[string]uint32
@@ -29,11 +38,64 @@ type block struct {
 	keys     []uint32 // by the things that rows share
 }
 
-// begin makes the block empty, for as many rows and columns of a table.
-func (b *block) begin(types tableColumns, rows, columns int) {
-	b.buf, b.names, b.rows, b.types, b.fault = b.buf[:0], b.names[:0], rows, types, nil
-	b.varint(columns)
-	b.varint(rows)
+// part is a stretch of a block's bytes: what stands before the rows, and what each row adds. Both
+// append to buf; one may be nil.
+type part struct {
+	head func()
+	rows func(order []uint32)
+}
+
+// stepRows is of how many rows bytes are made at once.
+const stepRows = 4096
+
+func newBlock() *block {
+	return &block{seen: map[string]uint32{}, accounts: groups[string]{number: map[string]uint32{}},
+		logs: groups[logKey]{number: map[logKey]uint32{}}}
+}
+
+// begin makes the block empty, for columns of a table. The order says how many rows it has.
+func (b *block) begin(types tableColumns) {
+	b.names, b.parts, b.types, b.fault = b.names[:0], b.parts[:0], types, nil
+	b.part, b.row, b.buf, b.left = 0, 0, b.buf[:0], nil
+	b.add(func() {
+		b.varint(len(b.names))
+		b.varint(len(b.order))
+	}, nil)
+}
+
+func (b *block) add(head func(), rows func([]uint32)) {
+	b.parts = append(b.parts, part{head, rows})
+}
+
+// Read implements io.Reader.
+func (b *block) Read(p []byte) (int, error) {
+	for len(b.left) == 0 {
+		if b.part == len(b.parts) {
+			return 0, io.EOF
+		}
+		b.buf = b.buf[:0]
+		b.step()
+		b.left = b.buf
+	}
+	n := copy(p, b.left)
+	b.left = b.left[n:]
+	return n, nil
+}
+
+// step makes what comes next.
+func (b *block) step() {
+	p := &b.parts[b.part]
+	if b.row == 0 && p.head != nil {
+		p.head()
+	}
+	if p.rows != nil {
+		below := min(b.row+stepRows, len(b.order))
+		p.rows(b.order[b.row:below])
+		b.row = below
+	}
+	if p.rows == nil || b.row == len(b.order) {
+		b.part, b.row = b.part+1, 0
+	}
 }
 
 func (b *block) varint(n int)      { b.buf = binary.AppendUvarint(b.buf, uint64(n)) }
@@ -41,8 +103,8 @@ func (b *block) uint64(n uint64)   { b.buf = binary.LittleEndian.AppendUint64(b.
 func (b *block) text(s string)     { b.varint(len(s)); b.buf = append(b.buf, s...) }
 func (b *block) append(raw []byte) { b.buf = append(b.buf, raw...) }
 
-// column begins a column that has to be of a type, which the table's own type may detail further.
-func (b *block) column(name, kind string) {
+// column adds a column that has to be of a type, which the table's own type may detail further.
+func (b *block) column(name, kind string, head func(), rows func([]uint32)) {
 	is, known := b.types[name]
 	if !strings.HasPrefix(is, kind) && b.fault == nil {
 		b.fault = fmt.Errorf("column %s is %q, not %s: run tollstream migrate or use the matching "+
@@ -52,36 +114,47 @@ func (b *block) column(name, kind string) {
 		}
 	}
 	b.names = append(b.names, "`"+name+"`")
-	b.text(name)
-	b.text(is)
+	b.add(func() {
+		b.text(name)
+		b.text(is)
+		if head != nil {
+			head()
+		}
+	}, rows)
 }
 
-// longs, ints and octets write columns of eight, four and one byte a value.
-func (b *block) longs(name, kind string, at func(i int) uint64) {
-	b.column(name, kind)
-	for i := range b.rows {
-		b.uint64(at(i))
-	}
+// longs, ints and octets add columns of eight, four and one byte a value.
+func (b *block) longs(name, kind string, at func(row uint32) uint64) {
+	b.column(name, kind, nil, func(order []uint32) {
+		for _, row := range order {
+			b.uint64(at(row))
+		}
+	})
 }
 
-func (b *block) ints(name, kind string, at func(i int) uint32) {
-	b.column(name, kind)
-	for i := range b.rows {
-		b.buf = binary.LittleEndian.AppendUint32(b.buf, at(i))
-	}
+func (b *block) ints(name, kind string, at func(row uint32) uint32) {
+	b.column(name, kind, nil, func(order []uint32) {
+		for _, row := range order {
+			b.buf = binary.LittleEndian.AppendUint32(b.buf, at(row))
+		}
+	})
 }
 
-func (b *block) octets(name, kind string, at func(i int) byte) {
-	b.column(name, kind)
-	for i := range b.rows {
-		b.buf = append(b.buf, at(i))
-	}
+func (b *block) octets(name, kind string, at func(row uint32) byte) {
+	b.column(name, kind, nil, func(order []uint32) {
+		for _, row := range order {
+			b.buf = append(b.buf, at(row))
+		}
+	})
 }
 
-// texts writes a column of texts that are in ClickHouse's form already.
-func (b *block) texts(name string, raw []byte) {
-	b.column(name, "String")
-	b.append(raw)
+// texts adds a column of texts, which are in ClickHouse's form already.
+func (b *block) texts(name string, t *stored.Texts) {
+	b.column(name, "String", nil, func(order []uint32) {
+		for _, row := range order {
+			b.append(t.Range(int(row), int(row)+1))
+		}
+	})
 }
 
 // The parts of a LowCardinality column: the version of its form, and a flag each for a dictionary
@@ -91,12 +164,38 @@ const (
 	ownDictionary         = 1<<9 | 1<<10
 )
 
-// dictionary writes a LowCardinality column. Its values are those of things that many rows share;
+// dictionary adds a LowCardinality column. Its values are those of things that many rows share;
 // places says which one each row has.
 func dictionary[T uint16 | uint32](
 	b *block, name string, things int, value func(i int) string, places []T,
 ) {
-	b.column(name, "LowCardinality(String)")
+	width := uint64(0)
+	b.column(name, "LowCardinality(String)", func() {
+		b.number(things, value)
+		width = widthOf(len(b.distinct))
+		b.uint64(lowCardinalityVersion)
+		b.uint64(width | ownDictionary)
+		b.uint64(uint64(len(b.distinct)))
+		for _, v := range b.distinct {
+			b.text(v)
+		}
+		b.uint64(uint64(len(b.order)))
+	}, func(order []uint32) {
+		for _, row := range order {
+			switch key := b.keys[places[row]]; width {
+			case 0:
+				b.buf = append(b.buf, byte(key))
+			case 1:
+				b.buf = append(b.buf, byte(key), byte(key>>8))
+			default:
+				b.buf = binary.LittleEndian.AppendUint32(b.buf, key)
+			}
+		}
+	})
+}
+
+// number gives each different value of some things a key.
+func (b *block) number(things int, value func(i int) string) {
 	clear(b.seen)
 	b.distinct, b.keys = b.distinct[:0], b.keys[:0]
 	for i := range things {
@@ -107,24 +206,6 @@ func dictionary[T uint16 | uint32](
 			b.seen[v], b.distinct = key, append(b.distinct, v)
 		}
 		b.keys = append(b.keys, key)
-	}
-	width := widthOf(len(b.distinct))
-	b.uint64(lowCardinalityVersion)
-	b.uint64(width | ownDictionary)
-	b.uint64(uint64(len(b.distinct)))
-	for _, v := range b.distinct {
-		b.text(v)
-	}
-	b.uint64(uint64(len(places)))
-	for _, p := range places {
-		switch key := b.keys[p]; width {
-		case 0:
-			b.buf = append(b.buf, byte(key))
-		case 1:
-			b.buf = append(b.buf, byte(key), byte(key>>8))
-		default:
-			b.buf = binary.LittleEndian.AppendUint32(b.buf, key)
-		}
 	}
 }
 
@@ -148,9 +229,9 @@ func (s *Store) insertBlock(ctx context.Context, table string, b *block) error {
 	if b.fault != nil {
 		return fmt.Errorf("insert into %s: %w", table, b.fault)
 	}
-	var body io.Reader = bytes.NewReader(b.buf)
+	var body io.Reader = b
 	if m := frames[s.options.Compression]; m != 0 {
-		body = &packed{left: b.buf, writer: compress.NewWriter(0, m)}
+		body = &packed{from: b, writer: compress.NewWriter(0, m)}
 	}
 	err := s.conn.InsertFormat(ctx, "Native",
 		"INSERT INTO "+table+" ("+strings.Join(b.names, ", ")+")", body)
@@ -164,12 +245,13 @@ func (s *Store) insertBlock(ctx context.Context, table string, b *block) error {
 var frames = map[string]compress.Method{"lz4": compress.LZ4, "zstd": compress.ZSTD}
 
 // frameBytes is how much is compressed at once.
-const frameBytes = 1 << 20
+const frameBytes = 256 << 10
 
 // packed are bytes that are read as compressed frames.
 type packed struct {
-	left   []byte // not compressed yet
+	from   io.Reader
 	writer *compress.Writer
+	plain  []byte // of a frame
 	frame  []byte // not read yet
 }
 
@@ -195,14 +277,17 @@ func (u unpacking) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (f *packed) Read(p []byte) (int, error) {
 	if len(f.frame) == 0 {
-		if len(f.left) == 0 {
-			return 0, io.EOF
+		if f.plain == nil {
+			f.plain = make([]byte, frameBytes)
 		}
-		n := min(len(f.left), frameBytes)
-		if err := f.writer.Compress(f.left[:n]); err != nil {
+		n, err := io.ReadFull(f.from, f.plain)
+		if n == 0 {
 			return 0, err
 		}
-		f.left, f.frame = f.left[n:], f.writer.Data
+		if err := f.writer.Compress(f.plain[:n]); err != nil {
+			return 0, err
+		}
+		f.frame = f.writer.Data
 	}
 	n := copy(p, f.frame)
 	f.frame = f.frame[n:]
