@@ -110,7 +110,7 @@ props: ## Random worlds: engine against the naive biller, and laws (N=10000 worl
 
 .PHONY: sim
 sim: ## The stream in simulated worlds with faults at every edge (N=10000 worlds, SEED=1)
-	go test -count=1 -timeout 120m -run TestWorlds -v ./pipeline/simulation -args $(if $(N),-worlds=$(N)) $(if $(SEED),-seed=$(SEED))
+	go test -count=1 -timeout 120m -run 'TestWorlds|TestTheSameAgain' -v ./pipeline/simulation -args $(if $(N),-worlds=$(N)) $(if $(SEED),-seed=$(SEED))
 
 .PHONY: mutants
 mutants: ## Break engine and loops in some seventy small ways; the worlds must notice each

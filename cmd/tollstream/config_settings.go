@@ -75,7 +75,7 @@ func kafkaSettings(k *KafkaConfig) []setting {
 			def: "billing.service-status", doc: "Arrears, suspension and resumption."},
 		{key: "kafka.topics.quarantine", to: &k.Topics.Quarantine, def: "billing.quarantine",
 			doc: "Records that could not be used, with their bytes and the reason."},
-		{key: "kafka.fetch.max_bytes", to: &k.Fetch.MaxBytes, def: "1MiB",
+		{key: "kafka.fetch.max_bytes", to: &k.Fetch.MaxBytes, def: "512KiB",
 			least: "64KiB", most: "1GiB", doc: "Most that one broker answers to one read. Three reads " +
 				"are in memory at a time, decompressed."},
 		{key: "kafka.fetch.max_wait", to: &k.Fetch.MaxWait, def: "500ms", least: "1ms", most: "30s",
@@ -115,7 +115,8 @@ func clickHouseSettings(h *ClickHouseConfig) []setting {
 		{key: "clickhouse.dial_timeout", to: &h.DialTimeout, def: "10s", least: "100ms", most: "5m",
 			doc: "How long connecting may take."},
 		{key: "clickhouse.insert_rows_max", to: &h.InsertRowsMax, def: "100000", unit: "rows",
-			least: "1000", most: "1000000", doc: "Most rows of one INSERT; bounds our memory."},
+			least: "1000", most: "1000000", doc: "Most rows of one INSERT of a closing, " +
+				"and of ingest over the native protocol; bounds our memory."},
 		{key: "clickhouse.compression", to: &h.Compression, def: "lz4",
 			choices: []string{"none", "lz4", "zstd"}, doc: "Of what we send."},
 	}, tlsSettings("clickhouse.tls", &h.TLS))
@@ -137,13 +138,16 @@ func tlsSettings(section string, t *TLSConfig) []setting {
 
 func loopSettings(c *Config) []setting {
 	return []setting{
-		{key: "ingest.batch_records_max", to: &c.Ingest.BatchRecordsMax, def: "50000",
-			unit: "records", least: "1", most: "1000000", doc: "A batch is stored when it has these."},
+		{key: "ingest.batch_records_max", to: &c.Ingest.BatchRecordsMax, def: "200000",
+			unit: "records", least: "1", most: "1000000", doc: "A batch is stored when it has these. " +
+				"A batch is a part of ClickHouse's tables, and merging parts costs it more than taking " +
+				"them in."},
 		{key: "ingest.batch_bytes_max", to: &c.Ingest.BatchBytesMax, def: "128MiB", least: "1MiB",
 			most: "1GiB", doc: "A batch is stored when its records take about so much memory, " +
 				"decompressed. One answer of the brokers can go beyond it."},
 		{key: "ingest.batch_age_max", to: &c.Ingest.BatchAgeMax, def: "1s", least: "10ms", most: "1m",
-			doc: "A batch is stored when its first record has waited so long."},
+			doc: "A batch is stored when its first record has waited so long, or five times as long " +
+				"where there is more to read at once."},
 		{key: "ingest.writes_max", to: &c.Ingest.WritesMax, def: "2", least: "1", most: "64",
 			doc: "How many batches are written at a time. More are for a ClickHouse with more cores; " +
 				"each takes the memory of a batch and of its insert."},

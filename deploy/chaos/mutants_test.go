@@ -44,19 +44,15 @@ var mutants = []pipelineMutant{
 	{control, "nothing", nil},
 	{"commit-before-ack", "offsets are committed before the rows are acknowledged", []mutant.Edit{
 		{File: ingest, Old: `
-		select {
-		case <-b.written:
-		case <-ctx.Done():
-			return ctx.Err()
+		if _, err := next(ctx, b.written); err != nil {
+			return err
 		}
 `, New: `
 		if err := gen.Commit(b.next); err != nil {
 			return err
 		}
-		select {
-		case <-b.written:
-		case <-ctx.Done():
-			return ctx.Err()
+		if _, err := next(ctx, b.written); err != nil {
+			return err
 		}
 `}}},
 	{"low-water-mark", "a batch that fails is passed over; the next one commits", []mutant.Edit{
@@ -121,14 +117,14 @@ SETTINGS non_replicated_deduplication_window = 10000
 	"github.com/ClickHouse/clickhouse-go/v2"
 `},
 		{File: insertion, Old: `
-	var body io.Reader = bytes.NewReader(b.buf)
+	var body io.Reader = b
 `, New: `
 	if table == "call_copies" {
-		token := fmt.Sprint(len(b.buf), b.rows)
+		token := fmt.Sprint(len(b.order), b.order[0], b.order[len(b.order)-1])
 		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 			"insert_deduplication_token": token}))
 	}
-	var body io.Reader = bytes.NewReader(b.buf)
+	var body io.Reader = b
 `}}},
 }
 

@@ -67,7 +67,11 @@ func (c *Calls) Reader() *Reader {
 // Decode is Calls.Decode. The texts of the record are parts of the value, and its dimensions are
 // good until the next Decode.
 func (d *Reader) Decode(value string, at billing.Arrival) (billing.CallRecord, *billing.Refusal) {
+	if rec, ok := d.plain.again(value, at); ok {
+		return rec, nil
+	}
 	if rec, ok := d.plain.read(value, d.dims, at); ok {
+		d.plain.remember(value, &rec)
 		return rec, nil
 	}
 	d.r.refusal = nil
@@ -75,6 +79,16 @@ func (d *Reader) Decode(value string, at billing.Arrival) (billing.CallRecord, *
 		return billing.CallRecord{}, refusal
 	}
 	return d.plain.calls.record(&d.r, d.dims, at)
+}
+
+// Common gives what the record that was decoded last has in common with others that have the same
+// Rest or library; nil where it was not found among what was read before.
+func (d *Reader) Common() (*Rest, *billing.SDK) {
+	c := &d.plain.common
+	if c.rest == nil {
+		return nil, nil
+	}
+	return c.rest, &c.library.SDK
 }
 
 func (c *Calls) record(

@@ -23,6 +23,9 @@ type plain struct {
 	dates   dates
 	nested  []field // of the object that was read last
 	library []field // of the field sdk
+
+	form   form
+	common common
 }
 
 type seenName struct {
@@ -50,7 +53,7 @@ const (
 )
 
 func newPlain(c *Calls) plain {
-	p := plain{calls: c, values: make([]string, slotsFixed+len(c.dims))}
+	p := plain{calls: c, values: make([]string, slotsFixed+len(c.dims)), common: newCommon()}
 	for i, name := range [slotsFixed]string{"call_id", "account_id", "occurred_at", "result_code",
 		"need_charge", "sdk"} {
 		p.learn(name, i)
@@ -74,25 +77,33 @@ func (p *plain) read(
 		return rec, false
 	}
 	rec.Arrival, rec.Dims = at, dims
-	ok = p.text(slotCallID, callIDCharsMax, &rec.CallID) &&
-		p.text(slotAccountID, accountIDCharsMax, &rec.AccountID) &&
-		p.text(slotResultCode, textCharsMax, &rec.ResultCode) &&
-		p.instant(&rec.OccurredAt) &&
-		p.flag(slotNeedCharge, &rec.NeedCharge) && p.sdk(&rec.SDK) && p.dimensions(dims) &&
-		rec.OccurredAt >= p.calls.limits.Earliest &&
-		rec.OccurredAt <= at.Appended+p.calls.limits.Future
+	ok = p.own(&rec) && p.text(slotResultCode, textCharsMax, &rec.ResultCode) &&
+		p.flag(slotNeedCharge, &rec.NeedCharge) && p.sdk(&rec.SDK) && p.dimensions(dims)
 	return rec, ok
+}
+
+// own reads the fields that a record has of its own: its ids and its time.
+func (p *plain) own(rec *billing.CallRecord) bool {
+	return p.text(slotCallID, callIDCharsMax, &rec.CallID) &&
+		p.text(slotAccountID, accountIDCharsMax, &rec.AccountID) && p.instant(&rec.OccurredAt) &&
+		rec.OccurredAt >= p.calls.limits.Earliest &&
+		rec.OccurredAt <= rec.Arrival.Appended+p.calls.limits.Future
 }
 
 // fields finds the values of the known fields.
 func (p *plain) fields(value string) bool {
 	clear(p.values)
-	p.next, p.record = 0, p.record+1
+	p.next = 0
 	at := skipBlanks(value, 0)
-	if at >= len(value) || value[at] != '{' {
-		return false
-	}
+	return at < len(value) && value[at] == '{' && p.each(value, at)
+}
+
+// each reads the fields behind a byte, which is the brace or the comma before them, up to the end
+// of the record.
+func (p *plain) each(value string, at int) bool {
+	p.record, p.form = p.record+1, form{}
 	for {
+		before := at
 		k, behind := p.name(value, skipBlanks(value, at+1))
 		if k < 0 {
 			return false
@@ -102,6 +113,7 @@ func (p *plain) fields(value string) bool {
 		if end < 0 || !p.put(k, value[at:end]) {
 			return false
 		}
+		p.form.add(k, p.names[k].slot, before, end)
 		if at = skipBlanks(value, end); at >= len(value) {
 			return false
 		}

@@ -70,11 +70,9 @@ func (l *Loop) build(
 	ctx context.Context, rounds <-chan round, spare <-chan *batch, ready chan<- *batch,
 ) error {
 	for {
-		var b *batch
-		select {
-		case b = <-spare:
-		case <-ctx.Done():
-			return ctx.Err()
+		b, err := next(ctx, spare)
+		if err != nil {
+			return err
 		}
 		if err := l.fill(ctx, b, rounds); err != nil {
 			return err
@@ -93,26 +91,54 @@ func (l *Loop) build(
 	}
 }
 
-// fill collects rounds until the batch is large, or its first round is old enough.
+// lateMax is how many times AgeMax a batch may take while there is more to read at once. Larger
+// batches are how a backlog shrinks: what is stored in many pieces has to be merged more often.
+const lateMax = 5
+
+// fill collects rounds until the batch is large, or its first round is old enough and no other one
+// is there.
 func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
 	l.begin(b)
+	var began time.Time
 	var old <-chan time.Time // nil while there is no round
 	for b.offsets < int64(l.RecordsMax) && b.bytes < l.BytesMax {
-		select {
-		case r := <-rounds:
-			if old == nil {
-				timer := time.NewTimer(l.AgeMax)
-				defer timer.Stop()
-				old = timer.C
-			}
-			if err := l.add(ctx, b, &r); err != nil {
-				return err
-			}
-		case <-old:
+		if old != nil && time.Since(began) >= lateMax*l.AgeMax {
 			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+		}
+		r, err := nextRound(ctx, rounds, old)
+		if err != nil || r == nil {
+			return err
+		}
+		if old == nil {
+			began = time.Now()
+			timer := time.NewTimer(l.AgeMax)
+			defer timer.Stop()
+			old = timer.C
+		}
+		if err := l.add(ctx, b, r); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// nextRound gives the next round, or nil if there is none and time is up. What comes first does not
+// depend on chance: the end of the context, then a round, then the time.
+func nextRound(ctx context.Context, rounds <-chan round, old <-chan time.Time) (*round, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-rounds:
+		return &r, nil
+	default:
+	}
+	select {
+	case r := <-rounds:
+		return &r, nil
+	case <-old:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

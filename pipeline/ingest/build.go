@@ -32,6 +32,12 @@ type builder struct {
 	shapes *stored.Shapes
 	looks  map[string]*look // by what they are made of
 	key    []byte
+	// The same by where they came from before, without looking at what they are made of. Whose an
+	// account is holds for as long as the roster learns of no other.
+	rests     map[*decode.Rest]*look
+	libraries map[*billing.SDK]*stored.Library
+	owners    map[string]*owner
+	learned   uint64 // the roster's
 
 	day            billing.Day // of the last call
 	dayFrom, dayTo billing.Instant
@@ -52,6 +58,12 @@ type judged struct {
 	shape  *stored.Shape
 }
 
+// owner is whose an account is; the cohort is nil while that is unknown.
+type owner struct {
+	account *stored.Account
+	cohort  *catalog.Cohort
+}
+
 // judgedMax bounds the shapes of a look; usually there are a few cohorts and days.
 const judgedMax = 16
 
@@ -69,14 +81,20 @@ func newBuilder(cat *catalog.Catalog, eventsLog string, r *roster.Roster) builde
 // rememberedMax bounds what is remembered; usually there are some hundreds.
 const rememberedMax = 20_000
 
+// ownersMax bounds the accounts that are remembered, with about 300 bytes each.
+const ownersMax = 200_000
+
 func (b *builder) forget() {
 	b.shapes, b.looks = stored.NewShapes(b.dims), map[string]*look{}
+	b.rests, b.libraries = map[*decode.Rest]*look{}, map[*billing.SDK]*stored.Library{}
+	b.owners = map[string]*owner{}
 }
 
 // begin makes a batch ready to be added to. All that is added to it then is of one builder.
 func (b *builder) begin(out *stored.Batch) {
 	out.Reset()
-	if max(b.shapes.Len(), len(b.looks)) > rememberedMax {
+	if max(b.shapes.Len(), len(b.looks), len(b.rests), len(b.libraries)) > rememberedMax ||
+		b.shapes.Accounts() > ownersMax {
 		b.forget()
 	}
 }
@@ -85,6 +103,9 @@ func (b *builder) begin(out *stored.Batch) {
 // them are of accounts that are known. Nothing of the fetched memory is kept.
 func (b *builder) add(out *stored.Batch, fetched []kafkalog.Fetched) {
 	known := len(out.Events)
+	if b.roster != nil {
+		b.learn()
+	}
 	for _, events := range [...]bool{true, false} {
 		for i := range fetched {
 			if f := &fetched[i]; (f.Topic == b.eventsLog) == events {
@@ -93,6 +114,7 @@ func (b *builder) add(out *stored.Batch, fetched []kafkalog.Fetched) {
 		}
 		if events && b.roster != nil && len(out.Events) > known {
 			b.roster.Admit(out.Events[known:])
+			b.learn()
 		}
 	}
 }
@@ -128,7 +150,9 @@ func (b *builder) addRecord(
 	}
 	out.Deliveries.Add(&d)
 	if d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined {
-		out.Requeued = append(out.Requeued, requeued(r)...)
+		if len(r.Headers) > 0 {
+			out.Requeued = append(out.Requeued, requeued(r)...)
+		}
 	}
 }
 
@@ -162,22 +186,16 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	var main string
-	var cohort *catalog.Cohort
-	if b.roster != nil {
-		main, cohort = b.roster.Who(rec.AccountID)
-	}
-	look := b.look(&rec)
+	who, look, library := b.owner(rec.AccountID), b.look(&rec), b.library(&rec)
 	d.IDHash = stored.IDHash(rec.CallID)
 	d.BillingHash = b.hash.SumOf(rec.AccountID, rec.OccurredAt, look.hashed)
-	shape := b.shape(look, cohort, &rec)
-	out.Calls.Add(shape, b.shapes.Library(rec.SDK), &stored.CallRow{CallID: rec.CallID,
-		AccountID: rec.AccountID, Main: main, OccurredAt: rec.OccurredAt, Arrival: rec.Arrival,
-		BillingHash: d.BillingHash})
+	shape := b.shape(look, who.cohort, &rec)
+	out.Calls.Add(shape, library, who.account, &stored.CallRow{CallID: rec.CallID,
+		OccurredAt: rec.OccurredAt, Arrival: rec.Arrival, BillingHash: d.BillingHash})
 	if b.roster == nil {
 		return
 	}
-	if refusal = stored.Waits(main, rec.AccountID, shape.NoTag); refusal == nil {
+	if refusal = stored.Waits(who.account.Main, rec.AccountID, shape.NoTag); refusal == nil {
 		return
 	}
 	d.Reason = refusal.Reason
@@ -186,8 +204,57 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 	out.Quarantined = append(out.Quarantined, q)
 }
 
-// look finds what the record has in common with others.
+// learn forgets whose accounts are, if the roster has learned something since.
+func (b *builder) learn() {
+	if n := b.roster.Learned(); n != b.learned {
+		b.learned = n
+		clear(b.owners)
+	}
+}
+
+// owner finds whose an account is.
+func (b *builder) owner(id string) *owner {
+	o := b.owners[id]
+	if o == nil {
+		o = &owner{}
+		main := ""
+		if b.roster != nil {
+			main, o.cohort = b.roster.Who(id)
+		}
+		o.account = b.shapes.Account(id, main)
+		b.owners[o.account.ID] = o
+	}
+	return o
+}
+
+// library finds the client library of the record that was decoded last.
+func (b *builder) library(rec *billing.CallRecord) *stored.Library {
+	_, seen := b.calls.Common()
+	if seen == nil {
+		return b.shapes.Library(rec.SDK)
+	}
+	l := b.libraries[seen]
+	if l == nil {
+		l = b.shapes.Library(rec.SDK)
+		b.libraries[seen] = l
+	}
+	return l
+}
+
+// look finds what the record that was decoded last has in common with others.
 func (b *builder) look(rec *billing.CallRecord) *look {
+	seen, _ := b.calls.Common()
+	l := b.rests[seen]
+	if seen == nil || l == nil {
+		l = b.lookAt(rec)
+		if seen != nil {
+			b.rests[seen] = l
+		}
+	}
+	return l
+}
+
+func (b *builder) lookAt(rec *billing.CallRecord) *look {
 	b.key = b.key[:0]
 	b.key = stored.AppendText(stored.AppendText(b.key, rec.ResultCode), rec.NeedCharge)
 	for _, t := range rec.Dims {

@@ -209,16 +209,15 @@ func (l *Loop) read(
 	group.Go(func() error {
 		var events chan struct{} // the last batch with account events is written
 		for {
-			select {
-			case b := <-ready:
-				if b.after = nil; len(b.rows.Events) > 0 {
-					b.after, events = events, b.written
-				}
-				order <- b // it has room for all
-				group.Go(func() error { return l.effect(ctx, b) })
-			case <-ctx.Done():
-				return ctx.Err()
+			b, err := next(ctx, ready)
+			if err != nil {
+				return err
 			}
+			if b.after = nil; len(b.rows.Events) > 0 {
+				b.after, events = events, b.written
+			}
+			order <- b // it has room for all
+			group.Go(func() error { return l.effect(ctx, b) })
 		}
 	})
 	group.Go(func() error { return l.commits(ctx, gen, order, spare) })
@@ -237,10 +236,8 @@ func ignoreEnd(ctx context.Context, err error) error {
 // behind the last one that is there would not come back for one that comes late.
 func (l *Loop) effect(ctx context.Context, b *batch) error {
 	if b.after != nil {
-		select {
-		case <-b.after:
-		case <-ctx.Done():
-			return ctx.Err()
+		if _, err := next(ctx, b.after); err != nil {
+			return err
 		}
 	}
 	if b.offsets > 0 {
@@ -269,31 +266,41 @@ func (l *Loop) write(ctx context.Context, rows *stored.Batch) error {
 func (l *Loop) commits(
 	ctx context.Context, gen *kafkalog.Generation, order <-chan *batch, spare chan<- *batch,
 ) error {
-	next := time.Now().Add(lookEvery)
+	lookAt := time.Now().Add(lookEvery)
 	for {
-		var b *batch
-		select {
-		case b = <-order:
-		case <-ctx.Done():
-			return ctx.Err()
+		b, err := next(ctx, order)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-b.written:
-		case <-ctx.Done():
-			return ctx.Err()
+		if _, err := next(ctx, b.written); err != nil {
+			return err
 		}
 		if err := l.finish(ctx, gen, b); err != nil {
 			return err
 		}
 		spare <- b // it has room for all
 		started := time.Now()
-		if started.Before(next) {
+		if started.Before(lookAt) {
 			continue
 		}
 		if err := l.look(ctx, gen.Assignments); err != nil {
 			return err
 		}
-		next = time.Now().Add(max(lookEvery, lookShare*time.Since(started)))
+		lookAt = time.Now().Add(max(lookEvery, lookShare*time.Since(started)))
+	}
+}
+
+// next gives what comes next on a channel. A context that has ended goes first, so that how a
+// generation ends does not depend on chance.
+func next[T any](ctx context.Context, from <-chan T) (x T, err error) {
+	if err := ctx.Err(); err != nil {
+		return x, err
+	}
+	select {
+	case x = <-from:
+		return x, nil
+	case <-ctx.Done():
+		return x, ctx.Err()
 	}
 }
 

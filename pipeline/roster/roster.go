@@ -40,6 +40,7 @@ type Roster struct {
 	mu       sync.RWMutex
 	registry *accounts.Registry
 	next     Position
+	learned  uint64
 }
 
 // New makes an empty roster; Refresh fills it.
@@ -80,6 +81,7 @@ func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
 	for i := range events {
 		if ev := &events[i].AccountEvent; TellsWho(ev.Type) {
 			decisions = append(decisions, r.registry.Admit(r.cat, alone(ev))...)
+			r.learned++
 		}
 	}
 	return decisions
@@ -90,6 +92,13 @@ func alone(ev *billing.AccountEvent) billing.AccountEvent {
 	return billing.AccountEvent{Type: ev.Type, EventID: strings.Clone(ev.EventID),
 		AccountID: strings.Clone(ev.AccountID), SubAccountID: strings.Clone(ev.SubAccountID),
 		EffectiveAt: ev.EffectiveAt, OpenedAt: ev.OpenedAt, Arrival: ev.Arrival}
+}
+
+// Learned is another number whenever Who may answer otherwise than before.
+func (r *Roster) Learned() uint64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.learned
 }
 
 // Who gives the main account that an id belongs to, and its cohort; nil where it is unknown.

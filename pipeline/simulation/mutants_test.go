@@ -55,11 +55,11 @@ var mistakes = slices.Concat(readingMistakes, closingMistakes, storeMistakes)
 
 var readingMistakes = []mutant.Mutant{
 	mutant.One("offsets are committed before the rows are acknowledged", "B21", "ingest/ingest.go",
-		"case <-b.written:\n\t\tcase <-ctx.Done():\n\t\t\treturn ctx.Err()\n\t\t}\n",
-		"default:\n\t\t}\n"),
+		"if _, err := next(ctx, b.written); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		""),
 	with(mutant.One("the same, and nothing heals it", "B21", "ingest/ingest.go",
-		"case <-b.written:\n\t\tcase <-ctx.Done():\n\t\t\treturn ctx.Err()\n\t\t}\n",
-		"default:\n\t\t}\n"), unhealed...),
+		"if _, err := next(ctx, b.written); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		""), unhealed...),
 	with(mutant.One("a batch that failed is passed over", "B21", "ingest/ingest.go",
 		"if err := l.write(ctx, &b.rows); err != nil {\n\t\t\treturn err\n\t\t}\n",
 		"_ = l.write(ctx, &b.rows)\n"),

@@ -3,7 +3,6 @@ package stored
 import (
 	"encoding/binary"
 	"strings"
-	"unsafe"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/tagging"
@@ -17,16 +16,16 @@ type Calls struct {
 	Shape       []uint32   // of each call, by its place in Shapes
 	Libraries   []*Library // those that occur
 	Library     []uint32   // of each call, by its place in Libraries
+	Accounts    []*Account // those that occur
+	Account     []uint32   // of each call, by its place in Accounts
 	CallID      Texts
-	AccountID   Texts
-	Main        Texts // main account, "" while unknown
 	OccurredAt  []billing.Instant
 	Appended    []billing.Instant
 	Partition   []int32
 	Offset      []int64
 	BillingHash []uint64 // BillingHasher.Sum
 
-	shapes, libraries places
+	shapes, libraries, accounts places
 }
 
 // places are, by the number of a thing, its place in a list and one; 0 where it is not there.
@@ -64,19 +63,26 @@ type Library struct {
 	number int
 }
 
-// CallRow is one call, apart from what its shape says.
+// Account is an id that made calls, and its main account, "" while that is unknown. It is not
+// changed once it is made.
+type Account struct {
+	ID, Main string
+	number   int
+}
+
+// CallRow is one call, apart from what it shares with others.
 type CallRow struct {
-	CallID, AccountID, Main string
-	OccurredAt              billing.Instant
-	Arrival                 billing.Arrival
-	BillingHash             uint64
+	CallID      string
+	OccurredAt  billing.Instant
+	Arrival     billing.Arrival
+	BillingHash uint64
 }
 
 // Len is the number of calls.
 func (c *Calls) Len() int { return len(c.Shape) }
 
 // Add adds a call.
-func (c *Calls) Add(s *Shape, l *Library, r *CallRow) {
+func (c *Calls) Add(s *Shape, l *Library, a *Account, r *CallRow) {
 	place, isNew := c.shapes.of(s.number, len(c.Shapes))
 	if isNew {
 		c.Shapes = append(c.Shapes, s)
@@ -86,9 +92,11 @@ func (c *Calls) Add(s *Shape, l *Library, r *CallRow) {
 		c.Libraries = append(c.Libraries, l)
 	}
 	c.Library = append(c.Library, place)
+	if place, isNew = c.accounts.of(a.number, len(c.Accounts)); isNew {
+		c.Accounts = append(c.Accounts, a)
+	}
+	c.Account = append(c.Account, place)
 	c.CallID.Add(r.CallID)
-	c.AccountID.Add(r.AccountID)
-	c.Main.Add(r.Main)
 	c.OccurredAt = append(c.OccurredAt, r.OccurredAt)
 	c.Appended = append(c.Appended, r.Arrival.Appended)
 	c.Partition = append(c.Partition, r.Arrival.Partition)
@@ -98,16 +106,16 @@ func (c *Calls) Add(s *Shape, l *Library, r *CallRow) {
 
 // At gives the call in a row, without its bytes.
 func (c *Calls) At(i int) Call {
-	s := c.Shapes[c.Shape[i]]
+	s, a := c.Shapes[c.Shape[i]], c.Accounts[c.Account[i]]
 	return Call{
 		CallRecord: billing.CallRecord{
-			CallID: c.CallID.At(i), AccountID: c.AccountID.At(i), OccurredAt: c.OccurredAt[i],
+			CallID: c.CallID.At(i), AccountID: a.ID, OccurredAt: c.OccurredAt[i],
 			Dims: s.Dims, ResultCode: s.ResultCode, NeedCharge: s.NeedCharge,
 			SDK: c.Libraries[c.Library[i]].SDK,
 			Arrival: billing.Arrival{Appended: c.Appended[i], Topic: s.Topic,
 				Partition: c.Partition[i], Offset: c.Offset[i]},
 		},
-		Judgement: s.Judgement, Main: c.Main.At(i), Cohort: s.Cohort, CatalogDigest: s.CatalogDigest,
+		Judgement: s.Judgement, Main: a.Main, Cohort: s.Cohort, CatalogDigest: s.CatalogDigest,
 	}
 }
 
@@ -128,9 +136,11 @@ func (c *Calls) Reset() {
 	for _, l := range c.Libraries {
 		c.libraries[l.number] = 0
 	}
+	for _, a := range c.Accounts {
+		c.accounts[a.number] = 0
+	}
 	c.CallID.Reset()
-	c.AccountID.Reset()
-	c.Main.Reset()
+	c.Accounts, c.Account = c.Accounts[:0], c.Account[:0]
 	c.Shapes, c.Shape, c.OccurredAt = c.Shapes[:0], c.Shape[:0], c.OccurredAt[:0]
 	c.Appended, c.Partition, c.Offset = c.Appended[:0], c.Partition[:0], c.Offset[:0]
 	c.BillingHash, c.Libraries, c.Library = c.BillingHash[:0], c.Libraries[:0], c.Library[:0]
@@ -152,13 +162,10 @@ func (t *Texts) Add(s string) {
 }
 
 // At gives the text in a row.
-func (t *Texts) At(i int) string { return strings.Clone(t.View(i)) }
-
-// View gives the text in a row as a part of the column, which holds until Reset.
-func (t *Texts) View(i int) string {
+func (t *Texts) At(i int) string {
 	raw := t.Range(i, i+1)
 	_, n := binary.Uvarint(raw)
-	return unsafe.String(unsafe.SliceData(raw[n:]), len(raw)-n) // #nosec G103
+	return string(raw[n:])
 }
 
 // Range gives the bytes of the rows from one on and below another.
@@ -174,27 +181,43 @@ func (t *Texts) start(i int) uint32 {
 // Reset takes all texts away.
 func (t *Texts) Reset() { t.bytes, t.ends = t.bytes[:0], t.ends[:0] }
 
-// Shapes makes the shapes and libraries of calls, each once. It is not safe for concurrent use;
-// what it makes is.
+// Shapes makes the shapes, libraries and accounts of calls, each once. It is not safe for
+// concurrent use; what it makes is.
 type Shapes struct {
 	hasher    *BillingHasher
 	known     map[string]*Shape // by everything that they say
 	libraries map[billing.SDK]*Library
+	accounts  map[accountKey]*Account
 	key       []byte
 }
+
+type accountKey struct{ id, main string }
 
 // NewShapes takes the names of the dimensions, in the order in which records have them.
 func NewShapes(dims []string) *Shapes {
 	return &Shapes{hasher: NewBillingHasher(dims), known: map[string]*Shape{},
-		libraries: map[billing.SDK]*Library{}}
+		libraries: map[billing.SDK]*Library{}, accounts: map[accountKey]*Account{}}
 }
 
 // Len is how many shapes and libraries were made.
 func (s *Shapes) Len() int { return len(s.known) + len(s.libraries) }
 
+// Accounts is how many accounts were made.
+func (s *Shapes) Accounts() int { return len(s.accounts) }
+
+// Account gives an account. It has texts of its own.
+func (s *Shapes) Account(id, main string) *Account {
+	a := s.accounts[accountKey{id, main}]
+	if a == nil {
+		a = &Account{strings.Clone(id), strings.Clone(main), len(s.accounts)}
+		s.accounts[accountKey{a.ID, a.Main}] = a
+	}
+	return a
+}
+
 // Add adds a call to others.
 func (s *Shapes) Add(to *Calls, c *Call) {
-	to.Add(s.Of(c), s.Library(c.SDK), &CallRow{CallID: c.CallID, AccountID: c.AccountID, Main: c.Main,
+	to.Add(s.Of(c), s.Library(c.SDK), s.Account(c.AccountID, c.Main), &CallRow{CallID: c.CallID,
 		OccurredAt: c.OccurredAt, Arrival: c.Arrival, BillingHash: s.hasher.Sum(&c.CallRecord)})
 }
 

@@ -1,8 +1,10 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"tollstream/pipeline/billing"
@@ -72,12 +74,18 @@ func (s *Store) insertCalls(ctx context.Context, c *stored.Calls) error {
 }
 
 func (b *block) orderCalls(c *stored.Calls, from, below int) {
-	b.order = b.accounts.order(b.order, from, below, c.AccountID.View, strings.Compare)
+	b.order = b.sorter.sort(b.order, from, below, len(c.Accounts),
+		func(row int) uint32 { return c.Account[row] },
+		func(i, j uint32) int { return strings.Compare(c.Accounts[i].ID, c.Accounts[j].ID) })
 }
 
 func (s *Store) writeCalls(b *block, c *stored.Calls) {
 	b.texts("call_id", &c.CallID)
-	b.texts("account_id", &c.AccountID)
+	account := func(name string, value func(a *stored.Account) string) {
+		b.sharedTexts(name, len(c.Accounts), func(i int) string { return value(c.Accounts[i]) },
+			c.Account)
+	}
+	account("account_id", func(a *stored.Account) string { return a.ID })
 	b.longs("occurred_at", "DateTime64(6", func(row uint32) uint64 {
 		return uint64(c.OccurredAt[row])
 	})
@@ -96,7 +104,7 @@ func (s *Store) writeCalls(b *block, c *stored.Calls) {
 	library("sdk_name", func(l *stored.Library) string { return l.Name })
 	library("sdk_version", func(l *stored.Library) string { return l.Version })
 	b.longs("billing_hash", "UInt64", func(row uint32) uint64 { return c.BillingHash[row] })
-	b.texts("main_account", &c.Main)
+	account("main_account", func(a *stored.Account) string { return a.Main })
 	shared("cohort", func(s *stored.Shape) string { return s.Cohort })
 	shared("channel", func(s *stored.Shape) string { return s.Channel })
 	shared("postpaid_tag", func(s *stored.Shape) string { return string(s.Postpaid) })
@@ -177,11 +185,18 @@ func (s *Store) insertDeliveries(ctx context.Context, d *stored.Deliveries) erro
 		return s.insert(ctx, "deliveries", deliveryColumns(d))
 	}
 	return s.eachBlock(ctx, "deliveries", d.Len(),
-		func(b *block, from, below int) {
-			b.order = b.logs.order(b.order, from, below, func(row int) logKey {
-				return logKey{d.Topics[d.Topic[row]], d.Partition[row]}
-			}, logKey.compare)
-		}, func(b *block) { writeDeliveries(b, d) })
+		func(b *block, from, below int) { b.orderDeliveries(d, from, below) },
+		func(b *block) { writeDeliveries(b, d) })
+}
+
+func (b *block) orderDeliveries(d *stored.Deliveries, from, below int) {
+	partitions, topics := uint32(slices.Max(d.Partition))+1, uint32(len(d.Topics))
+	b.order = b.sorter.sort(b.order, from, below, int(partitions*topics),
+		func(row int) uint32 { return uint32(d.Topic[row])*partitions + uint32(d.Partition[row]) },
+		func(i, j uint32) int {
+			return cmp.Or(strings.Compare(d.Topics[i/partitions], d.Topics[j/partitions]),
+				cmp.Compare(i%partitions, j%partitions))
+		})
 }
 
 func writeDeliveries(b *block, d *stored.Deliveries) {

@@ -29,8 +29,8 @@ type block struct {
 	part, row int
 	buf, left []byte
 
-	accounts groups[string]
-	logs     groups[logKey]
+	sorter sorter
+	shared stored.Texts // of things that rows share
 
 	// Of the dictionary at hand:
 	seen     map[string]uint32
@@ -49,8 +49,7 @@ type part struct {
 const stepRows = 4096
 
 func newBlock() *block {
-	return &block{seen: map[string]uint32{}, accounts: groups[string]{number: map[string]uint32{}},
-		logs: groups[logKey]{number: map[logKey]uint32{}}}
+	return &block{seen: map[string]uint32{}}
 }
 
 // begin makes the block empty, for columns of a table. The order says how many rows it has.
@@ -153,6 +152,22 @@ func (b *block) texts(name string, t *stored.Texts) {
 	b.column(name, "String", nil, func(order []uint32) {
 		for _, row := range order {
 			b.append(t.Range(int(row), int(row)+1))
+		}
+	})
+}
+
+// sharedTexts adds a column of texts that are those of things that many rows share; places says
+// which one each row has.
+func (b *block) sharedTexts(name string, things int, value func(i int) string, places []uint32) {
+	b.column(name, "String", func() {
+		b.shared.Reset()
+		for i := range things {
+			b.shared.Add(value(i))
+		}
+	}, func(order []uint32) {
+		for _, row := range order {
+			place := int(places[row])
+			b.append(b.shared.Range(place, place+1))
 		}
 	})
 }

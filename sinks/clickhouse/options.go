@@ -52,8 +52,9 @@ type Options struct {
 	DialTimeout time.Duration // default 10 s
 	ReadTimeout time.Duration // default 5 min
 	MaxConns    int           // default 8
-	// InsertRowsMax bounds one INSERT (default 100,000). The driver keeps a whole insert in
-	// memory, about 1 kB a call with its buffers, and the server cuts above 1,048,449 rows.
+	// InsertRowsMax bounds one INSERT that the driver makes (default 100,000). It keeps a whole
+	// insert in memory, about 1 kB a call with its buffers. What ingest writes over HTTP is made
+	// while it is sent, a batch in one INSERT.
 	InsertRowsMax int
 	// Failed, if not nil, hears of each statement that failed, and whether waiting can cure it.
 	Failed func(passes bool)
