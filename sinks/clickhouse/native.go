@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/ch-go/compress"
@@ -81,6 +82,25 @@ func (b *block) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// WriteTo implements io.WriterTo, for whom copies what is read.
+func (b *block) WriteTo(w io.Writer) (written int64, err error) {
+	for {
+		if len(b.left) > 0 {
+			n, err := w.Write(b.left)
+			written += int64(n)
+			if err != nil {
+				return written, err
+			}
+		}
+		if b.part == len(b.parts) {
+			return written, nil
+		}
+		b.buf = b.buf[:0]
+		b.step()
+		b.left = b.buf
+	}
+}
+
 // step makes what comes next.
 func (b *block) step() {
 	p := &b.parts[b.part]
@@ -122,29 +142,45 @@ func (b *block) column(name, kind string, head func(), rows func([]uint32)) {
 	}, rows)
 }
 
-// longs, ints and octets add columns of eight, four and one byte a value.
-func (b *block) longs(name, kind string, at func(row uint32) uint64) {
+// longs adds a column of eight bytes a value, each divided by something.
+func longs[T ~int64 | ~uint64](b *block, name, kind string, values []T, by T) {
 	b.column(name, kind, nil, func(order []uint32) {
-		for _, row := range order {
-			b.uint64(at(row))
+		to := b.more(8 * len(order))
+		for i, row := range order {
+			x := values[row]
+			if by > 1 {
+				x /= by
+			}
+			binary.LittleEndian.PutUint64(to[8*i:], uint64(x))
 		}
 	})
 }
 
-func (b *block) ints(name, kind string, at func(row uint32) uint32) {
+// ints adds a column of four bytes a value.
+func (b *block) ints(name, kind string, values []int32) {
 	b.column(name, kind, nil, func(order []uint32) {
-		for _, row := range order {
-			b.buf = binary.LittleEndian.AppendUint32(b.buf, at(row))
+		to := b.more(4 * len(order))
+		for i, row := range order {
+			binary.LittleEndian.PutUint32(to[4*i:], uint32(values[row]))
 		}
 	})
 }
 
+// octets adds a column of one byte a value.
 func (b *block) octets(name, kind string, at func(row uint32) byte) {
 	b.column(name, kind, nil, func(order []uint32) {
-		for _, row := range order {
-			b.buf = append(b.buf, at(row))
+		to := b.more(len(order))
+		for i, row := range order {
+			to[i] = at(row)
 		}
 	})
+}
+
+// more appends bytes that are to be filled.
+func (b *block) more(n int) []byte {
+	end := len(b.buf)
+	b.buf = slices.Grow(b.buf, n)[:end+n]
+	return b.buf[end:]
 }
 
 // texts adds a column of texts, which are in ClickHouse's form already.
@@ -196,14 +232,19 @@ func dictionary[T uint16 | uint32](
 		}
 		b.uint64(uint64(len(b.order)))
 	}, func(order []uint32) {
-		for _, row := range order {
-			switch key := b.keys[places[row]]; width {
-			case 0:
-				b.buf = append(b.buf, byte(key))
-			case 1:
-				b.buf = append(b.buf, byte(key), byte(key>>8))
-			default:
-				b.buf = binary.LittleEndian.AppendUint32(b.buf, key)
+		to := b.more(len(order) << width)
+		switch width {
+		case 0:
+			for i, row := range order {
+				to[i] = byte(b.keys[places[row]])
+			}
+		case 1:
+			for i, row := range order {
+				binary.LittleEndian.PutUint16(to[2*i:], uint16(b.keys[places[row]]))
+			}
+		default:
+			for i, row := range order {
+				binary.LittleEndian.PutUint32(to[4*i:], b.keys[places[row]])
 			}
 		}
 	})
