@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -26,7 +24,7 @@ bills when their window ends. One process may have all roles, or several share t
 			if err != nil {
 				return err
 			}
-			collectOften()
+			collectOften(cfg.Roles)
 			s, err := build(c.Context(), cfg, logger)
 			if err != nil {
 				return fmt.Errorf("start: %w", err)
@@ -37,13 +35,4 @@ bills when their window ends. One process may have all roles, or several share t
 	}
 	addConfigFlags(c)
 	return c
-}
-
-// collectOften has the garbage collector begin when the heap has grown by half, unless the
-// environment says something else (GOGC). Most of the memory are columns and blocks, in which there
-// is nothing to look for, so that collecting twice as often costs little and saves a third.
-func collectOften() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
 }

@@ -107,6 +107,7 @@ GRANT SELECT ON billing.open_usage TO tollstream_read;
 GRANT SELECT ON billing.package_balances TO tollstream_read;
 GRANT SELECT ON billing.package_use TO tollstream_read;
 GRANT SELECT ON billing.revenue_daily TO tollstream_read;
+GRANT SELECT ON billing.reversed_calls TO tollstream_read;
 GRANT SELECT ON billing.said_status TO tollstream_read;
 GRANT SELECT ON billing.schema_versions TO tollstream_read;
 GRANT SELECT ON billing.service_status TO tollstream_read;
