@@ -13,8 +13,8 @@ import (
 // there is nothing to look for, so that collecting twice as often costs little and saves a third.
 //
 // A closing is another matter: it makes and leaves a great many small things, and collecting by
-// halves was a third of its time. Where there is one, the heap may grow to heapFree at any rate, and
-// only beyond that by half.
+// halves was a third of its time. Where there is one, the heap may grow to heapFree at any rate,
+// and only beyond that by half.
 func collectOften(roles []string) {
 	if os.Getenv("GOGC") != "" {
 		return
