@@ -131,14 +131,14 @@ func (b *closeBench) run(ctx context.Context) (one *closeRun, err error) {
 // start starts the servers and prepares the closing; end ends all that.
 func (b *closeBench) start(ctx context.Context) (end func(), err error) {
 	var ends []func()
-	end = func() {
+	endAll := func() {
 		for _, f := range slices.Backward(ends) {
 			f()
 		}
 	}
 	defer func() {
 		if err != nil {
-			end()
+			endAll()
 		}
 	}()
 	if b.right, err = rateAlone(b.cat, b.accounts); err != nil {
@@ -164,7 +164,7 @@ func (b *closeBench) start(ctx context.Context) (end func(), err error) {
 	if b.settle != nil {
 		ends = append(ends, b.settle.stop)
 	}
-	return end, err
+	return endAll, err
 }
 
 func (b *closeBench) note(format string, args ...any) {

@@ -10,9 +10,13 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
-ALTER TABLE call_copies MODIFY SETTING min_bytes_for_wide_part = 67108864, MODIFY SETTING merge_selector_base = 10;
+ALTER TABLE call_copies MODIFY SETTING min_bytes_for_wide_part = 67108864;
 
-ALTER TABLE deliveries MODIFY SETTING min_bytes_for_wide_part = 67108864, MODIFY SETTING merge_selector_base = 10;
+ALTER TABLE call_copies MODIFY SETTING merge_selector_base = 10;
+
+ALTER TABLE deliveries MODIFY SETTING min_bytes_for_wide_part = 67108864;
+
+ALTER TABLE deliveries MODIFY SETTING merge_selector_base = 10;
 
 ALTER TABLE taken_calls MODIFY SETTING min_bytes_for_wide_part = 67108864;
 

@@ -46,9 +46,9 @@ func (s *Store) eachBlock(
 	if err != nil {
 		return err
 	}
-	b := s.takeBlock()
-	for from := 0; from < rows; from += s.blockRowsMax {
-		order(b, from, min(from+s.blockRowsMax, rows))
+	b, most := s.takeBlock(), cmp.Or(s.blockRowsMax, blockRowsMax)
+	for from := 0; from < rows; from += most {
+		order(b, from, min(from+most, rows))
 		b.begin(types)
 		write(b)
 		if err := s.insertBlock(ctx, table, b); err != nil {

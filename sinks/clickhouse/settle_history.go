@@ -61,7 +61,8 @@ func (s *Store) For(cat *catalog.Catalog) settle.Store { return s.Using(cat) }
 
 // Using is For, as a Store.
 func (s *Store) Using(cat *catalog.Catalog) *Store {
-	return &Store{options: s.options.For(cat), conn: s.conn, tables: map[string]tableColumns{}}
+	return &Store{options: s.options.For(cat), conn: s.conn, tables: map[string]tableColumns{},
+		blocks: s.blocks}
 }
 
 // KeepCatalog implements settle.Store: every catalogue that judged something is kept by its digest.

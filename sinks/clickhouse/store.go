@@ -18,7 +18,7 @@ type Store struct {
 	tables map[string]tableColumns // what system.columns says, read once per table
 
 	blocks       chan *block // memory of blocks that are inserted
-	blockRowsMax int
+	blockRowsMax int // of blocks; 0 is the usual one
 }
 
 // Open connects and makes sure that the server answers, the password is right and the database is
@@ -38,7 +38,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		return nil, fmt.Errorf("open ClickHouse at %s: %w", options.Addr, err)
 	}
 	s := &Store{options: options, conn: conn, tables: map[string]tableColumns{},
-		blocks: make(chan *block, blocksKept), blockRowsMax: blockRowsMax}
+		blocks: make(chan *block, blocksKept)}
 	if err := s.Ping(ctx); err != nil {
 		_ = conn.Close()
 		return nil, err
