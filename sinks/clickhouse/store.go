@@ -18,7 +18,7 @@ type Store struct {
 	tables map[string]tableColumns // what system.columns says, read once per table
 
 	blocks       chan *block // memory of blocks that are inserted
-	blockRowsMax int // of blocks; 0 is the usual one
+	blockRowsMax int         // of blocks; 0 is the usual one
 }
 
 // Open connects and makes sure that the server answers, the password is right and the database is
