@@ -95,13 +95,18 @@ func (l *Loop) build(
 // batches are how a backlog shrinks: what is stored in many pieces has to be merged more often.
 const lateMax = 5
 
+// eventsMax is how many account events a batch has, apart from those of its last round. They are
+// few beside calls but for a backlog, and each takes a kilobyte.
+const eventsMax = 20_000
+
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
 // is there.
 func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
 	l.begin(b)
 	var began time.Time
 	var old <-chan time.Time // nil while there is no round
-	for b.offsets < int64(l.RecordsMax) && b.bytes < l.BytesMax {
+	for b.offsets < int64(l.RecordsMax) && b.bytes < l.BytesMax &&
+		len(b.rows.Events) < eventsMax {
 		if old != nil && time.Since(began) >= lateMax*l.AgeMax {
 			return nil
 		}
