@@ -149,10 +149,9 @@ func (b *builder) addRecord(
 		b.addCall(out, r, &d)
 	}
 	out.Deliveries.Add(&d)
-	if d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined {
-		if len(r.Headers) > 0 {
-			out.Requeued = append(out.Requeued, requeued(r)...)
-		}
+	if len(r.Headers) > 0 &&
+		(d.Outcome == stored.DeliveredData || d.Outcome == stored.DeliveredQuarantined) {
+		out.Requeued = append(out.Requeued, requeued(r)...)
 	}
 }
 
@@ -244,12 +243,13 @@ func (b *builder) library(rec *billing.CallRecord) *stored.Library {
 // look finds what the record that was decoded last has in common with others.
 func (b *builder) look(rec *billing.CallRecord) *look {
 	seen, _ := b.calls.Common()
+	if seen == nil {
+		return b.lookAt(rec)
+	}
 	l := b.rests[seen]
-	if seen == nil || l == nil {
+	if l == nil {
 		l = b.lookAt(rec)
-		if seen != nil {
-			b.rests[seen] = l
-		}
+		b.rests[seen] = l
 	}
 	return l
 }

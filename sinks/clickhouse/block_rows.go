@@ -86,7 +86,7 @@ func (s *Store) writeCalls(b *block, c *stored.Calls) {
 			c.Account)
 	}
 	account("account_id", func(a *stored.Account) string { return a.ID })
-	longs(b, "occurred_at", "DateTime64(6", c.OccurredAt, 1)
+	longs(b, "occurred_at", "DateTime64(6", c.OccurredAt)
 	b.dims(c, s.options.Dims)
 	shared := func(name string, value func(s *stored.Shape) string) {
 		dictionary(b, name, len(c.Shapes), func(i int) string { return value(c.Shapes[i]) },
@@ -101,7 +101,7 @@ func (s *Store) writeCalls(b *block, c *stored.Calls) {
 	library("sdk_platform", func(l *stored.Library) string { return l.Platform })
 	library("sdk_name", func(l *stored.Library) string { return l.Name })
 	library("sdk_version", func(l *stored.Library) string { return l.Version })
-	longs(b, "billing_hash", "UInt64", c.BillingHash, 1)
+	longs(b, "billing_hash", "UInt64", c.BillingHash)
 	account("main_account", func(a *stored.Account) string { return a.Main })
 	shared("cohort", func(s *stored.Shape) string { return s.Cohort })
 	shared("channel", func(s *stored.Shape) string { return s.Channel })
@@ -127,8 +127,12 @@ func (s *Store) writeCalls(b *block, c *stored.Calls) {
 // place writes the columns of where and when records were appended.
 func (b *block) place(partition []int32, offset []int64, appended []billing.Instant) {
 	b.ints("partition", "Int32", partition)
-	longs(b, "offset", "Int64", offset, 1)
-	longs(b, "appended_at", "DateTime64(3", appended, billing.Millisecond)
+	longs(b, "offset", "Int64", offset)
+	b.column("appended_at", "DateTime64(3", nil, func(order []uint32) {
+		for _, row := range order {
+			b.uint64(uint64(appended[row] / billing.Millisecond))
+		}
+	})
 }
 
 // dims adds the column of the dimensions, a map from their names to the values that are there:
@@ -198,8 +202,8 @@ func (b *block) orderDeliveries(d *stored.Deliveries, from, below int) {
 func writeDeliveries(b *block, d *stored.Deliveries) {
 	b.octets("outcome", "Enum8('data' = 1, 'quarantined' = 2, 'aborted' = 3, 'control' = 4, "+
 		"'compacted' = 5)", func(row uint32) byte { return d.Outcome[row] + 1 })
-	longs(b, "id_hash", "UInt64", d.IDHash, 1)
-	longs(b, "billing_hash", "UInt64", d.BillingHash, 1)
+	longs(b, "id_hash", "UInt64", d.IDHash)
+	longs(b, "billing_hash", "UInt64", d.BillingHash)
 	dictionary(b, "reason", len(d.Reasons), func(i int) string { return string(d.Reasons[i]) },
 		d.Reason)
 	dictionary(b, "topic", len(d.Topics), func(i int) string { return d.Topics[i] }, d.Topic)

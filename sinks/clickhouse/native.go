@@ -69,13 +69,8 @@ func (b *block) add(head func(), rows func([]uint32)) {
 
 // Read implements io.Reader.
 func (b *block) Read(p []byte) (int, error) {
-	for len(b.left) == 0 {
-		if b.part == len(b.parts) {
-			return 0, io.EOF
-		}
-		b.buf = b.buf[:0]
-		b.step()
-		b.left = b.buf
+	if !b.fill() {
+		return 0, io.EOF
 	}
 	n := copy(p, b.left)
 	b.left = b.left[n:]
@@ -84,21 +79,28 @@ func (b *block) Read(p []byte) (int, error) {
 
 // WriteTo implements io.WriterTo, for whom copies what is read.
 func (b *block) WriteTo(w io.Writer) (written int64, err error) {
-	for {
-		if len(b.left) > 0 {
-			n, err := w.Write(b.left)
-			written += int64(n)
-			if err != nil {
-				return written, err
-			}
+	for b.fill() {
+		n, err := w.Write(b.left)
+		written += int64(n)
+		if err != nil {
+			return written, err
 		}
+		b.left = nil
+	}
+	return written, nil
+}
+
+// fill makes bytes if none are left to be read; false is the end of the block.
+func (b *block) fill() bool {
+	for len(b.left) == 0 {
 		if b.part == len(b.parts) {
-			return written, nil
+			return false
 		}
 		b.buf = b.buf[:0]
 		b.step()
 		b.left = b.buf
 	}
+	return true
 }
 
 // step makes what comes next.
@@ -142,16 +144,12 @@ func (b *block) column(name, kind string, head func(), rows func([]uint32)) {
 	}, rows)
 }
 
-// longs adds a column of eight bytes a value, each divided by something.
-func longs[T ~int64 | ~uint64](b *block, name, kind string, values []T, by T) {
+// longs adds a column of eight bytes a value.
+func longs[T ~int64 | ~uint64](b *block, name, kind string, values []T) {
 	b.column(name, kind, nil, func(order []uint32) {
 		to := b.more(8 * len(order))
 		for i, row := range order {
-			x := values[row]
-			if by > 1 {
-				x /= by
-			}
-			binary.LittleEndian.PutUint64(to[8*i:], uint64(x))
+			binary.LittleEndian.PutUint64(to[8*i:], uint64(values[row]))
 		}
 	})
 }
@@ -287,7 +285,7 @@ func (s *Store) insertBlock(ctx context.Context, table string, b *block) error {
 	}
 	var body io.Reader = b
 	if m := frames[s.options.Compression]; m != 0 {
-		body = &packed{from: b, writer: compress.NewWriter(0, m)}
+		body = &packed{from: b, writer: compress.NewWriter(0, m), plain: make([]byte, frameBytes)}
 	}
 	err := s.conn.InsertFormat(ctx, "Native",
 		"INSERT INTO "+table+" ("+strings.Join(b.names, ", ")+")", body)
@@ -333,9 +331,6 @@ func (u unpacking) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (f *packed) Read(p []byte) (int, error) {
 	if len(f.frame) == 0 {
-		if f.plain == nil {
-			f.plain = make([]byte, frameBytes)
-		}
 		n, err := io.ReadFull(f.from, f.plain)
 		if n == 0 {
 			return 0, err
