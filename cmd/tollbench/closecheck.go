@@ -69,7 +69,7 @@ func (f *closeFeed) inMemory(
 	id, opened := closeAccount(i), f.at(0, 1)
 	open := billing.AccountEvent{EventID: "opened-" + id, Type: billing.AccountOpened, AccountID: id,
 		EffectiveAt: opened, OpenedAt: opened}
-	registry.Admit(cat, open)
+	registry.Admit(cat, &open)
 	a := closing.Open(cat, open)
 	a.Apply(cat, billing.AccountEvent{EventID: "topped-up-" + id, Type: billing.BalanceToppedUp,
 		AccountID: id, EffectiveAt: opened, Amount: decimal.NewFromInt(1000)},

@@ -8,9 +8,10 @@
 package accounts
 
 import (
+	"crypto/sha256"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -29,17 +30,19 @@ const (
 
 // Decision is the verdict on one event. Released marks an event that waited until now.
 type Decision struct {
-	Event    billing.AccountEvent
+	Event    *billing.AccountEvent
 	Verdict  Verdict
 	Refusal  *billing.Refusal
 	Released bool
 }
 
-// Registry is what account events have said so far about who is who.
+// Registry is what account events have said so far about who is who. It keeps texts of its own,
+// save of events that wait: those of an event are parts of its whole record.
 type Registry struct {
+	before   *Registry                  // what it goes on from, or nil
 	opened   map[string]billing.Instant // main account -> opened_at
 	mains    map[string]string          // sub-account -> main account
-	events   map[string]bool            // event ids that were accepted
+	events   map[eventKey]struct{}      // events that were accepted
 	packages map[string]bool            // account/package ids that were delivered
 	voided   map[ownCall]bool           // calls that their accounts took back
 	closed   map[string]billing.Day     // main account -> first day on which it bills no calls
@@ -49,50 +52,74 @@ type Registry struct {
 // ownCall is a call id in the mouth of an account: one account cannot speak of another's calls.
 type ownCall struct{ main, callID string }
 
+// eventKey stands for an event's id, of which there are more than of anything else here: half of
+// its SHA-256.
+type eventKey [16]byte
+
+func keyOf(id string) eventKey {
+	sum := sha256.Sum256([]byte(id))
+	return eventKey(sum[:16])
+}
+
 // New makes an empty registry.
 func New() *Registry {
 	return &Registry{
 		opened: map[string]billing.Instant{}, mains: map[string]string{},
-		events: map[string]bool{}, packages: map[string]bool{}, voided: map[ownCall]bool{},
+		events: map[eventKey]struct{}{}, packages: map[string]bool{}, voided: map[ownCall]bool{},
 		closed:  map[string]billing.Day{},
 		waiting: map[string][]billing.AccountEvent{},
 	}
 }
 
-// Clone copies the registry, so that events can be admitted ahead of the closings that decide.
-func (r *Registry) Clone() *Registry {
-	c := &Registry{
-		opened: maps.Clone(r.opened), mains: maps.Clone(r.mains), events: maps.Clone(r.events),
-		packages: maps.Clone(r.packages), voided: maps.Clone(r.voided),
-		closed:  maps.Clone(r.closed),
-		waiting: make(map[string][]billing.AccountEvent, len(r.waiting)),
-	}
-	for id, list := range r.waiting { // a copy has no order
-		c.waiting[id] = slices.Clone(list)
-	}
-	return c
+// Ahead gives a registry that goes on from this one and leaves it as it is, so that events can be
+// admitted ahead of the closings that decide. It takes the memory of what it learns alone.
+func (r *Registry) Ahead() *Registry {
+	a := New()
+	a.before = r
+	return a
 }
+
+// find looks for a key in one of the maps of a registry, and of those that it goes on from.
+func find[K comparable, V any](r *Registry, in func(*Registry) map[K]V, key K) (v V, known bool) {
+	for ; r != nil && !known; r = r.before {
+		v, known = in(r)[key]
+	}
+	return v, known
+}
+
+func opened(r *Registry) map[string]billing.Instant         { return r.opened }
+func mains(r *Registry) map[string]string                   { return r.mains }
+func events(r *Registry) map[eventKey]struct{}              { return r.events }
+func packages(r *Registry) map[string]bool                  { return r.packages }
+func voided(r *Registry) map[ownCall]bool                   { return r.voided }
+func closed(r *Registry) map[string]billing.Day             { return r.closed }
+func waiting(r *Registry) map[string][]billing.AccountEvent { return r.waiting }
 
 // Main resolves an id, of a main account or a sub-account, to its main account.
 func (r *Registry) Main(id string) (string, bool) {
-	if _, ok := r.opened[id]; ok {
+	if _, ok := find(r, opened, id); ok {
 		return id, true
 	}
-	main, ok := r.mains[id]
-	return main, ok
+	return find(r, mains, id)
 }
 
 // OpenedAt is when a main account opened the product; it decides the cohort (B3).
-func (r *Registry) OpenedAt(main string) billing.Instant { return r.opened[main] }
+func (r *Registry) OpenedAt(main string) billing.Instant {
+	at, _ := find(r, opened, main)
+	return at
+}
 
 // Voided tells whether a call id was taken back by its account (B27).
-func (r *Registry) Voided(main, callID string) bool { return r.voided[ownCall{main, callID}] }
+func (r *Registry) Voided(main, callID string) bool {
+	_, is := find(r, voided, ownCall{main, callID})
+	return is
+}
 
 // BillsOn tells whether a main account bills calls of a day: account.closed ends that with the
 // period in which its effective_at lies (B27). If not, the refusal says since when.
 func (r *Registry) BillsOn(main string, day billing.Day) *billing.Refusal {
-	from, closed := r.closed[main]
-	if !closed || day < from {
+	from, is := find(r, closed, main)
+	if !is || day < from {
 		return nil
 	}
 	return &billing.Refusal{Reason: billing.AccountIsClosed,
@@ -110,8 +137,8 @@ func (r *Registry) WaitingEvents() []billing.AccountEvent {
 }
 
 // Admit decides an event, and with an opening every event that waited for it. Events come in
-// arrival order.
-func (r *Registry) Admit(cat *catalog.Catalog, ev billing.AccountEvent) []Decision {
+// arrival order, and are not changed afterwards.
+func (r *Registry) Admit(cat *catalog.Catalog, ev *billing.AccountEvent) []Decision {
 	first := r.decide(cat, ev)
 	out := []Decision{first}
 	if first.Verdict != Accepted {
@@ -128,11 +155,16 @@ func (r *Registry) Admit(cat *catalog.Catalog, ev billing.AccountEvent) []Decisi
 
 // release decides the events that waited for an account, in their own arrival order.
 func (r *Registry) release(cat *catalog.Catalog, id string) []Decision {
-	list := r.waiting[id]
-	delete(r.waiting, id)
+	list, _ := find(r, waiting, id)
+	if len(list) == 0 {
+		return nil
+	}
+	if delete(r.waiting, id); r.before != nil {
+		r.waiting[id] = nil // whatever the one before has
+	}
 	var out []Decision
-	for _, ev := range list {
-		for _, d := range r.Admit(cat, ev) {
+	for i := range list {
+		for _, d := range r.Admit(cat, &list[i]) {
 			d.Released = true
 			out = append(out, d)
 		}
@@ -140,31 +172,41 @@ func (r *Registry) release(cat *catalog.Catalog, id string) []Decision {
 	return out
 }
 
-func (r *Registry) decide(cat *catalog.Catalog, ev billing.AccountEvent) Decision {
+func (r *Registry) decide(cat *catalog.Catalog, ev *billing.AccountEvent) Decision {
 	d := Decision{Event: ev, Verdict: Accepted}
-	if r.events[ev.EventID] {
+	key := keyOf(ev.EventID)
+	if _, known := find(r, events, key); known {
 		d.Verdict = Repeated
 		return d
 	}
-	if main, sub := r.mains[ev.AccountID]; sub {
+	if main, sub := find(r, mains, ev.AccountID); sub {
 		return d.refuse(billing.IsSubAccount, "%s is a sub-account of %s", ev.AccountID, main)
 	}
-	_, open := r.opened[ev.AccountID]
+	_, open := find(r, opened, ev.AccountID)
 	if !open && ev.Type != billing.AccountOpened {
-		r.waiting[ev.AccountID] = append(r.waiting[ev.AccountID], ev)
+		r.wait(ev)
 		d.Verdict = Waiting
 		return d
 	}
 	d = r.judge(cat, d)
 	if d.Verdict == Accepted {
-		r.events[ev.EventID] = true
+		r.events[key] = struct{}{}
 	}
 	return d
 }
 
+func (r *Registry) wait(ev *billing.AccountEvent) {
+	list, own := r.waiting[ev.AccountID]
+	if !own {
+		list, _ = find(r, waiting, ev.AccountID)
+		list = slices.Clone(list)
+	}
+	r.waiting[ev.AccountID] = append(list, *ev)
+}
+
 // judge checks an event against what is known, and records what it says.
 func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
-	ev := &d.Event
+	ev := d.Event
 	switch ev.Type {
 	case billing.AccountOpened:
 		return r.open(d)
@@ -175,7 +217,7 @@ func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
 			return d.refuse(billing.UnknownTag, "tag %q", ev.TagName)
 		}
 		key := ev.AccountID + "/" + ev.PackageID
-		if r.packages[key] {
+		if _, taken := find(r, packages, key); taken {
 			return d.refuse(billing.PackageIDTaken, "package %s", ev.PackageID)
 		}
 		r.packages[key] = true
@@ -188,7 +230,7 @@ func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
 		}
 	case billing.UsageVoided:
 		for _, id := range ev.CallIDs {
-			r.voided[ownCall{ev.AccountID, id}] = true
+			r.voided[ownCall{strings.Clone(ev.AccountID), strings.Clone(id)}] = true
 		}
 	case billing.AccountClosed:
 		r.close(cat, ev)
@@ -197,42 +239,42 @@ func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
 }
 
 func (r *Registry) open(d Decision) Decision {
-	ev := &d.Event
-	at, open := r.opened[ev.AccountID]
+	ev := d.Event
+	at, open := find(r, opened, ev.AccountID)
 	switch {
 	case open && at == ev.OpenedAt:
 		d.Verdict = Repeated
 	case open:
 		return d.refuse(billing.OpenedTwice, "%s is open since %s", ev.AccountID, at)
 	default:
-		r.opened[ev.AccountID] = ev.OpenedAt
+		r.opened[strings.Clone(ev.AccountID)] = ev.OpenedAt
 	}
 	return d
 }
 
 // close notes the end of the period in which the account was closed; the earliest one counts.
 func (r *Registry) close(cat *catalog.Catalog, ev *billing.AccountEvent) {
-	cycle := cat.CohortOf(r.opened[ev.AccountID]).Cycle
+	cycle := cat.CohortOf(r.OpenedAt(ev.AccountID)).Cycle
 	end := billing.PeriodOf(cycle, billing.DayOf(ev.EffectiveAt, cat.Settings.Zone)).End
-	if from, closed := r.closed[ev.AccountID]; !closed || end < from {
-		r.closed[ev.AccountID] = end
+	if from, is := find(r, closed, ev.AccountID); !is || end < from {
+		r.closed[strings.Clone(ev.AccountID)] = end
 	}
 }
 
 // claim adds a sub-account. Whoever is accepted first keeps it; a main account is never one.
 func (r *Registry) claim(d Decision) Decision {
-	ev := &d.Event
-	if _, isMain := r.opened[ev.SubAccountID]; isMain {
+	ev := d.Event
+	if _, isMain := find(r, opened, ev.SubAccountID); isMain {
 		return d.refuse(billing.SubAccountTaken, "%s is a main account", ev.SubAccountID)
 	}
-	main, claimed := r.mains[ev.SubAccountID]
+	main, claimed := find(r, mains, ev.SubAccountID)
 	switch {
 	case claimed && main == ev.AccountID:
 		d.Verdict = Repeated
 	case claimed:
 		return d.refuse(billing.SubAccountTaken, "%s belongs to %s", ev.SubAccountID, main)
 	default:
-		r.mains[ev.SubAccountID] = ev.AccountID
+		r.mains[strings.Clone(ev.SubAccountID)] = strings.Clone(ev.AccountID)
 	}
 	return d
 }

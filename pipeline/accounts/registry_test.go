@@ -16,9 +16,7 @@ func TestWhoIsWho(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := accounts.New()
-	n := int64(0)
-	for _, row := range []struct {
+	rows := []struct {
 		id, kind, account, more string
 		want                    string
 	}{
@@ -42,10 +40,12 @@ func TestWhoIsWho(t *testing.T) {
 		{"f6", "price.agreed", "bolt", "idcard", "accepted"}, // what was refused claims no id
 		{"f7", "balance.topped_up", "s2", "", "unknown_account"},
 		{"f8", "sub_account.added", "bolt", "s2", "accepted is_sub_account"},
-	} {
-		n++
-		ev := billing.AccountEvent{EventID: row.id, Type: billing.EventType(row.kind),
-			AccountID: row.account, Arrival: billing.Arrival{Offset: n}, TagName: "idcard"}
+		{"g1", "account.closed", "bolt", "", "accepted"},
+	}
+	event := func(i int) *billing.AccountEvent {
+		row := rows[i]
+		ev := &billing.AccountEvent{EventID: row.id, Type: billing.EventType(row.kind),
+			AccountID: row.account, Arrival: billing.Arrival{Offset: int64(i)}, TagName: "idcard"}
 		switch ev.Type {
 		case billing.AccountOpened:
 			_, _ = fmt.Sscan(row.more, &ev.OpenedAt)
@@ -56,8 +56,11 @@ func TestWhoIsWho(t *testing.T) {
 		case billing.PriceAgreed:
 			ev.TagName = row.more
 		}
+		return ev
+	}
+	admit := func(r *accounts.Registry, i int) string {
 		got := ""
-		for _, d := range r.Admit(cat, ev) {
+		for _, d := range r.Admit(cat, event(i)) {
 			word := string(d.Verdict)
 			if d.Refusal != nil {
 				word = string(d.Refusal.Reason)
@@ -67,13 +70,34 @@ func TestWhoIsWho(t *testing.T) {
 			}
 			got += word
 		}
-		if got != row.want {
-			t.Errorf("%s %s of %s: got %q, want %q", row.id, row.kind, row.account, got, row.want)
-		}
+		return got
 	}
-	for id, want := range map[string]string{"acme": "acme", "s1": "acme", "s2": "bolt", "s3": ""} {
-		if got, _ := r.Main(id); got != want {
-			t.Errorf("%s belongs to %q, want %q", id, got, want)
+	ids := map[string]string{"acme": "acme", "s1": "acme", "s2": "bolt", "s3": ""}
+	// Whoever goes on from a registry says what it would have said itself, and changes nothing there.
+	for split := range rows {
+		r := accounts.New()
+		for i := range split {
+			admit(r, i)
+		}
+		ahead := r.Ahead()
+		for i := split; i < len(rows); i++ {
+			if got := admit(ahead, i); got != rows[i].want {
+				t.Errorf("ahead from %d on, %v: got %q", split, rows[i], got)
+			}
+		}
+		for i := split; i < len(rows); i++ {
+			if got := admit(r, i); got != rows[i].want {
+				t.Errorf("after one went ahead from %d on, %v: got %q", split, rows[i], got)
+			}
+		}
+		for id, want := range ids {
+			here, _ := r.Main(id)
+			if there, _ := ahead.Main(id); here != want || there != want {
+				t.Errorf("%s belongs to %q, ahead to %q, want %q", id, here, there, want)
+			}
+		}
+		if ahead.BillsOn("bolt", 99_999) == nil || ahead.BillsOn("acme", 99_999) != nil {
+			t.Errorf("ahead from %d on: bolt is not closed, or acme is", split)
 		}
 	}
 }
@@ -86,9 +110,9 @@ func TestVoidsAreOnesOwn(t *testing.T) {
 	}
 	r := accounts.New()
 	for i, account := range []string{"acme", "bolt"} {
-		r.Admit(cat, billing.AccountEvent{EventID: "o" + account, Type: billing.AccountOpened,
+		r.Admit(cat, &billing.AccountEvent{EventID: "o" + account, Type: billing.AccountOpened,
 			AccountID: account})
-		r.Admit(cat, billing.AccountEvent{EventID: fmt.Sprint("v", i), Type: billing.UsageVoided,
+		r.Admit(cat, &billing.AccountEvent{EventID: fmt.Sprint("v", i), Type: billing.UsageVoided,
 			AccountID: account, CallIDs: []string{"c", "d" + account}})
 	}
 	if !r.Voided("acme", "c") || !r.Voided("bolt", "c") || r.Voided("bolt", "dacme") {

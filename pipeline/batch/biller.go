@@ -146,7 +146,7 @@ func (b *Biller) addEvent(r *Record, o decode.Object) {
 func (b *Biller) admit(
 	ev billing.AccountEvent, missedBy func(billing.Arrival) closing.Moment,
 ) {
-	for _, d := range b.registry.Admit(b.cat, ev) {
+	for _, d := range b.registry.Admit(b.cat, &ev) {
 		b.decided(d, missedBy)
 	}
 }
@@ -161,13 +161,13 @@ func (b *Biller) decided(
 		delete(b.refused, at)
 		b.books(at).Events++
 		if d.Event.Type == billing.AccountOpened {
-			b.open(d.Event)
+			b.open(*d.Event)
 			return
 		}
 		if d.Event.Type == billing.UsageVoided {
-			b.voids = append(b.voids, d.Event)
+			b.voids = append(b.voids, *d.Event)
 		}
-		b.accounts[d.Event.AccountID].Apply(b.cat, d.Event, missedBy(at))
+		b.accounts[d.Event.AccountID].Apply(b.cat, *d.Event, missedBy(at))
 	case accounts.Waiting:
 		b.refused[at] = *billing.NotOpen(d.Event.AccountID)
 	case accounts.Refused:

@@ -294,7 +294,7 @@ func TestEventTypes(t *testing.T) {
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		for _, d := range reg.Admit(o.Catalog, ev) {
+		for _, d := range reg.Admit(o.Catalog, &ev) {
 			verdicts[d.Verdict]++
 		}
 	}

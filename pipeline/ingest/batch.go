@@ -100,7 +100,7 @@ const lateMax = 5
 const eventsMax = 20_000
 
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
-// is there.
+// is there. The last batch of a backlog waits for nothing.
 func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
 	l.begin(b)
 	var began time.Time
@@ -108,10 +108,11 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
 	for b.offsets < int64(l.RecordsMax) && b.bytes < l.BytesMax &&
 		len(b.rows.Events) < eventsMax {
 		if old != nil && time.Since(began) >= lateMax*l.AgeMax {
-			return nil
+			break
 		}
 		r, err := nextRound(ctx, rounds, old)
 		if err != nil || r == nil {
+			l.backlog = false
 			return err
 		}
 		if old == nil {
@@ -123,7 +124,12 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
 		if err := l.add(ctx, b, r); err != nil {
 			return err
 		}
+		if l.backlog && r.atEnds {
+			l.backlog = false
+			return nil
+		}
 	}
+	l.backlog = true
 	return nil
 }
 

@@ -106,6 +106,7 @@ type Loop struct {
 	builder   builder
 	refreshed time.Time // when the roster last read what other members stored
 	lag       lag
+	backlog   bool // the batch before was full
 	// As of the start of reading:
 	gaps   []stored.Gap   // accepted ones
 	epochs []stored.Epoch // of the topics that are read

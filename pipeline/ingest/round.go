@@ -13,6 +13,7 @@ type round struct {
 	next    map[kafkalog.TopicPartition]int64
 	offsets int64
 	bytes   int
+	atEnds  bool // there was nothing more to read
 }
 
 // fetch reads ahead until the context ends. What account events there are comes first: calls of
@@ -71,13 +72,14 @@ func (l *Loop) fetchRound(
 	if err != nil {
 		return l.goOnAbove(at, err)
 	}
-	r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
+	r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}, atEnds: true}
 	for i := range fetched {
 		f := &fetched[i]
 		next := l.cutGap(f, at[i].Offset)
 		r.offsets += f.Next - at[i].Offset
 		r.bytes += f.Size()
 		at[i].Offset = next
+		r.atEnds = r.atEnds && next >= min(f.HighWatermark, f.LastStable)
 		r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
 		l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
 			f.HighWatermark, f.LastStable)

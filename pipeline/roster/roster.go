@@ -48,48 +48,52 @@ func New(cat *catalog.Catalog, source Source) *Roster {
 	return &Roster{cat: cat, source: source, registry: accounts.New(), next: Position{}}
 }
 
-// Refresh takes in the events stored since the last call and returns what became of them.
-func (r *Roster) Refresh(ctx context.Context) ([]accounts.Decision, error) {
+// Refresh takes in the events stored since the last call, and tells whether ids became known by
+// them.
+func (r *Roster) Refresh(ctx context.Context) (more bool, err error) {
 	r.mu.RLock()
 	from := r.next
 	r.mu.RUnlock()
 	next := maps.Clone(from)
-	var decisions []accounts.Decision
-	err := r.source.Openings(ctx, from, func(events []stored.Event) error {
+	err = r.source.Openings(ctx, from, func(events []stored.Event) error {
 		for i := range events {
 			at := events[i].Arrival
 			next[at.Log()] = max(next[at.Log()], at.Offset+1)
 		}
-		decisions = append(decisions, r.Admit(events)...)
+		more = r.Admit(events) || more
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	r.mu.Lock()
 	r.next = next
 	r.mu.Unlock()
-	return decisions, nil
+	return more, nil
 }
 
-// Admit takes in events that may not be stored yet. Refresh reads them again, which changes
-// nothing; it alone moves the position, since other members may have stored earlier ones.
-func (r *Roster) Admit(events []stored.Event) []accounts.Decision {
+// Admit takes in events that may not be stored yet, and tells whether ids became known by them.
+// Refresh reads them again, which changes nothing; it alone moves the position, since other members
+// may have stored earlier ones.
+func (r *Roster) Admit(events []stored.Event) (more bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var decisions []accounts.Decision
 	for i := range events {
-		if ev := &events[i].AccountEvent; TellsWho(ev.Type) {
-			decisions = append(decisions, r.registry.Admit(r.cat, alone(ev))...)
-			r.learned++
+		ev := &events[i].AccountEvent
+		if !TellsWho(ev.Type) {
+			continue
+		}
+		r.learned++
+		for _, d := range r.registry.Admit(r.cat, alone(ev)) {
+			more = more || d.Verdict == accounts.Accepted
 		}
 	}
-	return decisions
+	return more
 }
 
 // alone is what a roster keeps of an event: texts of its own, not parts of the whole record.
-func alone(ev *billing.AccountEvent) billing.AccountEvent {
-	return billing.AccountEvent{Type: ev.Type, EventID: strings.Clone(ev.EventID),
+func alone(ev *billing.AccountEvent) *billing.AccountEvent {
+	return &billing.AccountEvent{Type: ev.Type, EventID: strings.Clone(ev.EventID),
 		AccountID: strings.Clone(ev.AccountID), SubAccountID: strings.Clone(ev.SubAccountID),
 		EffectiveAt: ev.EffectiveAt, OpenedAt: ev.OpenedAt, Arrival: ev.Arrival}
 }

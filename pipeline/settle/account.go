@@ -24,13 +24,13 @@ func (l *Loop) account(
 	}
 	for _, d := range events {
 		if d.Event.Type == billing.AccountOpened {
-			account = closing.Open(cat, d.Event)
+			account = closing.Open(cat, *d.Event)
 			continue
 		}
 		if account == nil {
 			break
 		}
-		account.Apply(cat, d.Event, l.missedBy(d.Event.Arrival))
+		account.Apply(cat, *d.Event, l.missedBy(d.Event.Arrival))
 	}
 	if account == nil {
 		return nil, fmt.Errorf("account %s is known and has no stored state", id)

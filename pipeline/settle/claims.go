@@ -71,7 +71,7 @@ func (c *closer) findReversed(ctx context.Context) error {
 		for _, t := range taken {
 			same := func(r closing.Reversed) bool { return r.CallID == t.CallID }
 			if !slices.ContainsFunc(c.reversed[main], same) {
-				c.reversed[main] = append(c.reversed[main], t.TakenBackBy(&d.Event))
+				c.reversed[main] = append(c.reversed[main], t.TakenBackBy(d.Event))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"tollstream/pipeline/accounts"
@@ -10,6 +11,7 @@ import (
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/observe"
+	"tollstream/pipeline/roster"
 	"tollstream/pipeline/stored"
 )
 
@@ -38,20 +40,29 @@ type Totals struct {
 // fold takes in the account events below a closing's barriers, in arrival order, by that closing's
 // catalogue. It gives back the decisions, and the events that are beyond the barriers.
 func (l *Loop) fold(
-	cat *catalog.Catalog, s *stored.Settlement, events []stored.Event,
-) (decisions []accounts.Decision, rest []stored.Event) {
-	for _, b := range s.Barriers {
-		l.folded[billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()] = b.High
-	}
-	for i := range events {
-		ev := &events[i]
+	cat *catalog.Catalog, s *stored.Settlement, events []*billing.AccountEvent,
+) (decisions []accounts.Decision, rest []*billing.AccountEvent) {
+	maps.Copy(l.folded, ends(*s))
+	for _, ev := range events {
 		if ev.Arrival.Offset >= l.folded[ev.Arrival.Log()] {
-			rest = append(rest, *ev)
+			rest = append(rest, ev)
 			continue
 		}
-		decisions = append(decisions, l.registry.Admit(cat, ev.AccountEvent)...)
+		decisions = append(decisions, l.registry.Admit(cat, ev)...)
 	}
 	return decisions, rest
+}
+
+// ends are the positions of closings' barriers, of each log the last.
+func ends(of ...stored.Settlement) roster.Position {
+	at := roster.Position{}
+	for i := range of {
+		for _, b := range of[i].Barriers {
+			log := billing.Arrival{Topic: b.Topic, Partition: b.Partition}.Log()
+			at[log] = max(at[log], b.High)
+		}
+	}
+	return at
 }
 
 // run is effects 4 to 7 of the package comment. Books that do not balance are what it waits for.
@@ -241,7 +252,7 @@ func (c *closer) quarantineEvents(ctx context.Context) error {
 	var list []Requalified
 	for i := range c.decisions {
 		d := &c.decisions[i]
-		q := Requalified{Arrival: d.Event.Arrival, Event: &d.Event, Refusal: d.Refusal}
+		q := Requalified{Arrival: d.Event.Arrival, Event: d.Event, Refusal: d.Refusal}
 		switch {
 		case last[q.Arrival] != i || c.refused[q.Arrival]:
 			continue

@@ -194,13 +194,16 @@ func (l *Loop) recover(ctx context.Context) (err error) {
 		return err
 	}
 	l.registry, l.folded = accounts.New(), roster.Position{}
-	events, err := l.Store.AccountEvents(ctx, l.folded)
-	if err != nil {
-		return err
-	}
 	cat := l.Catalog
+	var events []*billing.AccountEvent
 	for i := range l.history {
 		s := &l.history[i]
+		if i%foldTogether == 0 {
+			together := l.history[i:min(i+foldTogether, len(l.history))]
+			if events, err = l.Store.AccountEvents(ctx, l.folded, ends(together...)); err != nil {
+				return err
+			}
+		}
 		if cat.Digest != s.CatalogDigest {
 			if cat, err = CatalogOf(ctx, l.Catalog, l.Publisher, s); err != nil {
 				return err
@@ -211,6 +214,9 @@ func (l *Loop) recover(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// foldTogether is of how many closings that are done account events are in memory at once.
+const foldTogether = 16
 
 // setBack tells whether the database lacks closings that are done: it crashed before its files
 // reached the disk, or was set back to a backup. They are history no more then, and closed again.
@@ -298,14 +304,17 @@ var errHalt = errors.New("closing halted")
 // close runs effects 3 to 7 of a closing whose barriers are decided and complete.
 func (l *Loop) close(ctx context.Context, m closing.Moment, s *stored.Settlement) error {
 	started := time.Now()
-	var events []stored.Event
+	var events []*billing.AccountEvent
 	if err := l.insist(ctx, stepEvents, func(ctx context.Context) (err error) {
-		events, err = l.Store.AccountEvents(ctx, l.folded)
+		events, err = l.Store.AccountEvents(ctx, l.folded, ends(*s))
 		return err
 	}); err != nil {
 		return err
 	}
 	l.undone, _ = l.fold(l.cat, s, events) // 3
+	if l.between != nil {
+		*l.between = watch{loop: l} // it goes on from what has changed now
+	}
 	run := closer{loop: l, moment: m, settlement: s, decisions: l.undone}
 	again := false
 	err := l.await(ctx, stepClose, func(ctx context.Context) (string, error) { // 4 to 7

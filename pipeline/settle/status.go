@@ -19,12 +19,13 @@ import (
 //
 // What is about to be published is stored first, so that it can be corrected after any crash.
 // A closing moment begins the watch anew; it holds the accounts with events since then in memory.
+// So does a closing under way, from whose registry it goes on.
 type watch struct {
 	loop     *Loop
 	begun    bool
-	base     billing.Instant // the closing that it builds on; 0 before the first
-	clock    billing.Instant // newest append time seen: the time of simulated_time
-	registry *accounts.Registry
+	base     billing.Instant    // the closing that it builds on; 0 before the first
+	clock    billing.Instant    // newest append time seen: the time of simulated_time
+	registry *accounts.Registry // goes on from the loop's
 	seen     roster.Position
 	events   map[string][]*accounts.Decision // accepted since the base, by main account
 	touched  []string                        // accounts with events not looked at yet
@@ -73,7 +74,7 @@ func (w *watch) step(ctx context.Context) error {
 func (w *watch) begin(ctx context.Context) error {
 	l := w.loop
 	*w = watch{loop: l, base: l.closedAt(), clock: l.closedAt(), seen: maps.Clone(l.folded),
-		events: map[string][]*accounts.Decision{}}
+		registry: l.registry.Ahead(), events: map[string][]*accounts.Decision{}}
 	left, err := l.Store.Unpublished(ctx, w.base)
 	if err != nil {
 		return err
@@ -101,21 +102,18 @@ func (w *watch) take(d *accounts.Decision) {
 // admit takes in the account events that have come.
 func (w *watch) admit(ctx context.Context) error {
 	l := w.loop
-	events, err := l.Store.AccountEvents(ctx, w.seen)
-	if err != nil || len(events) == 0 {
+	events, err := l.Store.AccountEvents(ctx, w.seen, nil)
+	if err != nil {
 		return err
 	}
-	if w.registry == nil {
-		w.registry = l.registry.Clone()
-	}
 	beyond := map[string]bool{}
-	for i := range events {
-		at := events[i].Arrival
+	for _, ev := range events {
+		at := ev.Arrival
 		if beyond[at.Log()] = beyond[at.Log()] || at.Appended >= l.upcoming.At; beyond[at.Log()] {
 			continue // the closing at hand misses it, and may change what it does
 		}
 		w.seen[at.Log()] = at.Offset + 1
-		for _, d := range w.registry.Admit(l.Catalog, events[i].AccountEvent) {
+		for _, d := range w.registry.Admit(l.Catalog, ev) {
 			w.take(&d)
 		}
 	}

@@ -36,7 +36,9 @@ type Store interface {
 		stored.Barrier, error)
 	// Kinds tells what delivered records are, or would be, in the books.
 	Kinds(ctx context.Context, list []stored.Delivery) ([]Kind, error)
-	AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error)
+	// AccountEvents gives the stored account events from a position on and, where there is another,
+	// below that, in the order of their arrival.
+	AccountEvents(ctx context.Context, from, below roster.Position) ([]*billing.AccountEvent, error)
 
 	SaveRoutes(ctx context.Context, at billing.Instant, routes []Route) error
 	// DifferingCopies gives, by call id, the open copies of which several different ones exist, among

@@ -173,30 +173,46 @@ func (t *tables) putDelivery(d stored.Delivery) {
 
 // AccountEvents implements roster.Source and settle.Store.
 func (s *Store) AccountEvents(
-	ctx context.Context, from roster.Position,
-) (out []stored.Event, err error) {
+	ctx context.Context, from, below roster.Position,
+) (out []*billing.AccountEvent, err error) {
 	err = s.hand.read(ctx, "account events", func() {
-		for _, ev := range s.events { // sorted below
-			if ev.Arrival.Offset >= from[ev.Arrival.Log()] {
-				out = append(out, *ev)
+		for _, ev := range s.eventsFrom(from) {
+			if below == nil || ev.Arrival.Offset < below[ev.Arrival.Log()] {
+				out = append(out, &ev.AccountEvent)
 			}
 		}
-		slices.SortFunc(out, func(a, b stored.Event) int { return a.Arrival.Compare(b.Arrival) })
 	})
 	return out, err
+}
+
+// eventsFrom gives copies of the events from a position on, in the order of their arrival.
+func (t *tables) eventsFrom(from roster.Position) (out []*stored.Event) {
+	for _, ev := range t.events { // sorted below
+		if ev.Arrival.Offset >= from[ev.Arrival.Log()] {
+			copied := *ev
+			out = append(out, &copied)
+		}
+	}
+	slices.SortFunc(out, func(a, b *stored.Event) int { return a.Arrival.Compare(b.Arrival) })
+	return out
 }
 
 // Openings implements roster.Source.
 func (s *Store) Openings(
 	ctx context.Context, from roster.Position, each func([]stored.Event) error,
 ) error {
-	events, err := s.AccountEvents(ctx, from)
+	var some []stored.Event
+	err := s.hand.read(ctx, "account events", func() {
+		for _, ev := range s.eventsFrom(from) {
+			if roster.TellsWho(ev.Type) {
+				some = append(some, *ev)
+			}
+		}
+	})
 	if err != nil {
 		return err
 	}
-	return each(slices.DeleteFunc(events, func(e stored.Event) bool {
-		return !roster.TellsWho(e.Type)
-	}))
+	return each(some)
 }
 
 // FirstStored implements settle.Store.

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"time"
 
-	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/observe"
 	"tollstream/pipeline/roster"
@@ -107,7 +106,7 @@ func Run(ctx context.Context, o Options) error {
 // Sweep is one round: learn of new accounts, enrich the calls that waited for them, recompute.
 func Sweep(ctx context.Context, o Options) error {
 	asOf := o.Now()
-	decisions, err := o.Roster.Refresh(ctx)
+	more, err := o.Roster.Refresh(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,7 +116,7 @@ func Sweep(ctx context.Context, o Options) error {
 	} else if any {
 		open = last + 1
 	}
-	if opensAccounts(decisions) {
+	if more {
 		if err := enrich(ctx, o, open); err != nil {
 			return err
 		}
@@ -126,17 +125,6 @@ func Sweep(ctx context.Context, o Options) error {
 		return fmt.Errorf("recompute open days: %w", err)
 	}
 	return nil
-}
-
-func opensAccounts(decisions []accounts.Decision) bool {
-	for i := range decisions {
-		t := decisions[i].Event.Type
-		if decisions[i].Verdict == accounts.Accepted &&
-			(t == billing.AccountOpened || t == billing.SubAccountAdded) {
-			return true
-		}
-	}
-	return false
 }
 
 // enrich gives calls that came before their account's event their tags. The rows keep their keys

@@ -179,10 +179,10 @@ func (p *pair) Kinds(ctx context.Context, list []stored.Delivery) ([]settle.Kind
 }
 
 func (p *pair) AccountEvents(
-	ctx context.Context, from roster.Position,
-) ([]stored.Event, error) {
-	return both(p, "AccountEvents", func(s loopStore) ([]stored.Event, error) {
-		return s.AccountEvents(ctx, from)
+	ctx context.Context, from, below roster.Position,
+) ([]*billing.AccountEvent, error) {
+	return both(p, "AccountEvents", func(s loopStore) ([]*billing.AccountEvent, error) {
+		return s.AccountEvents(ctx, from, below)
 	})
 }
 

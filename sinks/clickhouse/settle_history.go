@@ -139,12 +139,13 @@ func (s *Store) FirstStored(ctx context.Context) ([]billing.Arrival, error) {
 	return out, err
 }
 
-// AccountEvents implements settle.Store: the stored events at or after a position, in the order of
-// their arrival.
-func (s *Store) AccountEvents(ctx context.Context, from roster.Position) ([]stored.Event, error) {
-	var out []stored.Event
-	err := s.eachEvent(ctx, from, nil, func(ev *stored.Event) error {
-		out = append(out, *ev)
+// AccountEvents implements settle.Store.
+func (s *Store) AccountEvents(
+	ctx context.Context, from, below roster.Position,
+) ([]*billing.AccountEvent, error) {
+	var out []*billing.AccountEvent
+	err := s.eachEvent(ctx, from, below, nil, func(ev *stored.Event) error {
+		out = append(out, &ev.AccountEvent)
 		return nil
 	})
 	return out, err
@@ -159,7 +160,7 @@ func (s *Store) Openings(
 ) error {
 	var some []stored.Event
 	openings := []string{string(billing.AccountOpened), string(billing.SubAccountAdded)}
-	err := s.eachEvent(ctx, from, openings, func(ev *stored.Event) error {
+	err := s.eachEvent(ctx, from, nil, openings, func(ev *stored.Event) error {
 		if some = append(some, *ev); len(some) < openingsTogether {
 			return nil
 		}
@@ -173,21 +174,23 @@ func (s *Store) Openings(
 	return each(some)
 }
 
-// eachEvent reads the stored events at or after a position, of all types where none is given, in
-// arrival order. Their bytes are decoded anew, by the same decoder as on arrival.
+// eachEvent reads the stored events from a position on and below another, if there is one, of all
+// types where none is given, in arrival order. Their bytes are decoded anew, by the same decoder as
+// on arrival.
 func (s *Store) eachEvent(
-	ctx context.Context, from roster.Position, types []string, each func(*stored.Event) error,
+	ctx context.Context, from, below roster.Position, types []string,
+	each func(*stored.Event) error,
 ) error {
 	const doing = "read account events"
-	logs, offsets := make([]string, 0, len(from)), make([]int64, 0, len(from))
-	for log, at := range from { // a condition; its order does not matter
-		logs, offsets = append(logs, log), append(offsets, at)
-	}
 	where, args := "WHERE true ", []any{}
-	if len(logs) > 0 {
-		where = `WHERE offset >= transform(concat(toString(topic), '/', toString(partition)),
-			?, ?, toInt64(0)) `
-		args = append(args, logs, offsets)
+	const of = "transform(concat(toString(topic), '/', toString(partition)), ?, ?, toInt64(0)) "
+	if len(from) > 0 {
+		where += "AND offset >= " + of
+		args = append(args, positions(from)...)
+	}
+	if len(below) > 0 {
+		where += "AND offset < " + of
+		args = append(args, positions(below)...)
 	}
 	if len(types) > 0 {
 		where += "AND type IN (?) "
@@ -218,6 +221,15 @@ func (s *Store) eachEvent(
 		}
 	}
 	return s.options.explain(doing, rows.Err())
+}
+
+// positions are logs, and the offset in each.
+func positions(at roster.Position) []any {
+	logs, offsets := make([]string, 0, len(at)), make([]int64, 0, len(at))
+	for log, offset := range at { // a condition; its order does not matter
+		logs, offsets = append(logs, log), append(offsets, offset)
+	}
+	return []any{logs, offsets}
 }
 
 // Unenriched gives calls of open days whose account was unknown when they arrived.
