@@ -8,45 +8,60 @@ import (
 	"slices"
 )
 
-// collectOften has the garbage collector begin when the heap has grown by half, unless the
-// environment says something else (GOGC). Most of what ingest has in memory are columns, in which
-// there is nothing to look for, so that collecting twice as often costs little and saves a third.
-//
-// A closing is another matter: it makes and leaves a great many small things, and collecting by
-// halves was a third of its time. Where there is one, the heap may grow to heapFree at any rate,
-// and only beyond that by half.
-func collectOften(roles []string) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	debug.SetGCPercent(heapPercent)
-	if slices.Contains(roles, roleSettle) {
-		collectAgain(&collected{})
-	}
+// heap is how much memory may be taken before garbage is collected: up to free at any rate, and
+// beyond that so many percent more than what is alive.
+type heap struct {
+	free    uint64 // bytes
+	percent int
 }
 
-const (
-	heapPercent = 50
-	heapFree    = 512 << 20
+// Most of what ingest has in memory are columns, in which there is nothing to look for, and it
+// leaves little behind, so that collecting often costs it little. A closing is another matter: it
+// makes and leaves a great many small things, and collecting by halves was a third of its time.
+var (
+	heapOfIngest = heap{free: 160 << 20, percent: 25}
+	heapOfSettle = heap{free: 640 << 20, percent: 50}
 )
+
+// collectBy has the garbage collector begin as suits the roles, unless the environment says
+// something else (GOGC). It gives what returns memory that one task took and the next will not, for
+// after the task.
+func collectBy(roles []string) (giveBack func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	h := heapOfIngest
+	if slices.Contains(roles, roleSettle) {
+		h = heapOfSettle
+	}
+	h.collectAgain(&collected{})
+	return h.giveBack
+}
 
 // collected is garbage: when it is collected, so is all else.
 type collected struct{ _ *collected }
 
-// collectAgain fits the percentage to what is alive, after each collection.
-func collectAgain(c *collected) {
-	runtime.SetFinalizer(c, func(c *collected) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		debug.SetGCPercent(growth(live[0].Value.Uint64()))
-		collectAgain(c)
-	})
+// collectAgain fits the percentage to what is alive, now and after each collection.
+func (h heap) collectAgain(c *collected) {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	debug.SetGCPercent(h.growth(live[0].Value.Uint64()))
+	runtime.SetFinalizer(c, h.collectAgain)
 }
 
 // growth is by how many percent a heap of so many live bytes may grow.
-func growth(live uint64) int {
-	if live == 0 || live >= heapFree {
-		return heapPercent
+func (h heap) growth(live uint64) int {
+	if live == 0 || live >= h.free {
+		return h.percent
 	}
-	return max(heapPercent, int(min(1000, (heapFree-live)*100/live)))
+	return max(h.percent, int(min(1000, (h.free-live)*100/live)))
+}
+
+func (h heap) giveBack() {
+	grown := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(grown)
+	if grown[0].Value.Uint64()+grown[1].Value.Uint64() > h.free {
+		debug.FreeOSMemory()
+	}
 }

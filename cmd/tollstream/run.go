@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"tollstream/pipeline/stored"
 )
 
 func newRunCommand() *cobra.Command {
@@ -24,12 +26,13 @@ bills when their window ends. One process may have all roles, or several share t
 			if err != nil {
 				return err
 			}
-			collectOften(cfg.Roles)
+			giveBack := collectBy(cfg.Roles)
 			s, err := build(c.Context(), cfg, logger)
 			if err != nil {
 				return fmt.Errorf("start: %w", err)
 			}
 			defer s.Close()
+			s.closed = func(*stored.Settlement) { giveBack() }
 			return s.Run(c.Context())
 		},
 	}

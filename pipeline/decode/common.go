@@ -54,6 +54,18 @@ func newCommon() common {
 // cut takes rest and library out of what follows a record's own fields. What comes behind them is
 // the tail, or nothing: then the record ends with one of them.
 func (c *common) cut(value string) (rest, library string) {
+	// Mostly the library is the only object, and looking for a brace costs a tenth of looking for
+	// names, which begin as all names do.
+	const name = len(libraryBegins)
+	if i := strings.IndexByte(value, '{'); i >= name && value[i-name:i] == libraryBegins {
+		end := i + 1 + strings.IndexByte(value[i:], '}')
+		switch {
+		case value[end:] == "}":
+			return value[:i-name], value[i-name:]
+		case c.tail != "" && strings.HasPrefix(value[end:], c.tail):
+			return value[:i-name], value[i-name : end]
+		}
+	}
 	if c.tail != "" {
 		if i := strings.Index(value, c.tail); i >= 0 {
 			value = value[:i]

@@ -96,8 +96,8 @@ func (l *Loop) build(
 const lateMax = 5
 
 // eventsMax is how many account events a batch has, apart from those of its last round. They are
-// few beside calls but for a backlog, and each takes a kilobyte.
-const eventsMax = 20_000
+// few beside calls but for a backlog, and each takes a kilobyte or more until it is stored.
+const eventsMax = 10_000
 
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
 // is there. The last batch of a backlog waits for nothing.
