@@ -70,7 +70,7 @@ type closeRun struct {
 	Settle, ClickHouse usage   // peaks are those of the closing
 	// Afterwards is what ClickHouse went on to use for merges, in CPU seconds.
 	Afterwards float64
-	Rating     rated
+	Kernel     rated
 	Loaded     float64 // seconds it took to bring records and accounts in
 }
 
@@ -287,7 +287,7 @@ func (b *closeBench) quiet(ctx context.Context) error {
 
 // timed sends the records that make the closing due and waits until it is done.
 func (b *closeBench) timed(ctx context.Context) (*closeRun, error) {
-	one := &closeRun{Accounts: b.accounts, Rating: b.right}
+	one := &closeRun{Accounts: b.accounts, Kernel: b.right}
 	pid, server := b.settle.pid(), b.server.PID()
 	for _, p := range []int{pid, server} {
 		if err := forgetPeak(p); err != nil {

@@ -14,20 +14,23 @@ import (
 	"tollstream/pipeline/claim"
 	"tollstream/pipeline/closing"
 	"tollstream/pipeline/kafkalog"
+	"tollstream/pipeline/rating"
 )
 
-// rated is the kernel's closing of all accounts by itself, on one core, and what it says of each.
+// rated is the kernel's part for all accounts by itself, on one core, and what it says of each.
 type rated struct {
-	CPU   float64 // seconds
-	total decimal.Decimal
-	lines int
+	// Seconds of CPU: of the kernel's closing with all that belongs to it, packages, tiers, lines
+	// with explanations, ledger, status, digest; and of the rating in it, a price list for each
+	// month's units, its tier and their amounts.
+	CPU, Amounts float64
+	total        decimal.Decimal
+	lines        int
 }
 
 // ratedTogether is how many accounts are made before their closing is timed.
 const ratedTogether = 1000
 
-// rateAlone closes the accounts' second day in memory: packages, tiers, lines with explanations,
-// digest.
+// rateAlone closes the accounts' second day in memory.
 func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 	f := closeFeed{zone: cat.Settings.Zone}
 	registry := accounts.New()
@@ -41,6 +44,10 @@ func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 				return r, err
 			}
 			made, calls = append(made, a), append(calls, c)
+		}
+		amounts, err := rateOnly(cat, made, calls)
+		if err != nil {
+			return r, err
 		}
 		before, err := ownCPU()
 		if err != nil {
@@ -56,10 +63,38 @@ func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 		if err != nil {
 			return r, err
 		}
-		r.CPU += after - before
+		r.CPU, r.Amounts = r.CPU+after-before, r.Amounts+amounts
 		r.total, r.lines = last.Bill.Total, len(last.Bill.Lines)
 	}
 	return r, nil
+}
+
+// rateOnly rates calls, each its tag's only one in the month, and gives the seconds of CPU.
+func rateOnly(
+	cat *catalog.Catalog, made []*closing.Account, calls [][]closing.Call,
+) (cpu float64, err error) {
+	before, err := ownCPU()
+	if err != nil {
+		return 0, err
+	}
+	for i, a := range made {
+		for j := range calls[i] {
+			c := &calls[i][j]
+			day := billing.DayOf(c.OccurredAt, cat.Settings.Zone)
+			list, known := cat.PriceListFor(a.Cohort, c.Postpaid, day)
+			if !known {
+				return 0, fmt.Errorf("no price of %s for cohort %s on %s", c.Postpaid, a.Cohort, day)
+			}
+			units := []rating.Units{{Day: day, Quantity: 1, Prices: &rating.Prices{ID: list.ID,
+				Source: list.Source, Graduated: list.Graduated, Tiers: list.Tiers}}}
+			rated := rating.Month(units, rating.Bound(cat.Settings.TierLowerBound))
+			if rated[0].Amount.Sign() <= 0 {
+				return 0, fmt.Errorf("a call of %s costs nothing", c.Postpaid)
+			}
+		}
+	}
+	after, err := ownCPU()
+	return after - before, err
 }
 
 // inMemory makes an account with money and its judged calls.

@@ -47,11 +47,13 @@ func (r *closeReport) text() string {
     settle        %8.1f s  %8.1f us an account, peak memory %.0f MiB
     ClickHouse    %8.1f s  %8.1f us an account, peak memory %.0f MiB
   merges after it %8.1f s  %8.1f us an account
+  kernel alone    %8.1f s  %8.1f us an account, on one core
   rating alone    %8.1f s  %8.1f us an account, on one core
 `, x.Accounts, len(closeActions), x.Seconds, x.each(x.Seconds), x.cpu(), x.each(x.cpu()),
 			x.Settle.CPU, x.each(x.Settle.CPU), float64(x.Settle.Peak)/(1<<20),
 			x.ClickHouse.CPU, x.each(x.ClickHouse.CPU), float64(x.ClickHouse.Peak)/(1<<20),
-			x.Afterwards, x.each(x.Afterwards), x.Rating.CPU, x.each(x.Rating.CPU))
+			x.Afterwards, x.each(x.Afterwards), x.Kernel.CPU, x.each(x.Kernel.CPU),
+			x.Kernel.Amounts, x.each(x.Kernel.Amounts))
 	}
 	if r.Growth != 0 {
 		fmt.Fprintf(&out, "\nan account's CPU is %.2f of that among %d accounts\n", r.Growth,

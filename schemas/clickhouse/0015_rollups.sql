@@ -316,7 +316,7 @@ GROUP BY account_id, day, tag
 SETTINGS do_not_merge_across_partitions_select_final = 1,
     use_skip_indexes_if_final = 1, use_skip_indexes_if_final_exact_mode = 0;
 
-CREATE OR REPLACE VIEW client_calls
+CREATE VIEW IF NOT EXISTS client_calls
 (
     account_id String COMMENT 'Main account; as received while that is unknown',
     day Date COMMENT 'Day of the calls in Asia/Shanghai',
@@ -337,7 +337,7 @@ FROM calls AS c
 WHERE (sdk_name != '' OR sdk_version != '')
     AND day > (SELECT max(day) FROM settlement_records FINAL WHERE state = 'closed');
 
-CREATE OR REPLACE VIEW doubtful_codes
+CREATE VIEW IF NOT EXISTS doubtful_codes
 (
     account_id String COMMENT 'Account as received',
     day Date COMMENT 'Day of the calls in Asia/Shanghai',

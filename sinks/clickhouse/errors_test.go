@@ -63,7 +63,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 
 func TestMissingTablesNameMigrate(t *testing.T) {
 	s := newStore(t)
-	if err := s.exec(t.Context(), "spoil", "DROP VIEW bills"); err != nil {
+	if err := s.exec(t.Context(), "spoil", "DROP TABLE closed_bills"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Bills(t.Context(), BillFilter{})

@@ -159,7 +159,8 @@ func (s *Store) lineCallPage(
 }
 
 // addResultCodes looks up what the calls of a page returned, in the copies that count. A copy with
-// the same billing fields stands for one that has been merged into it.
+// the same billing fields stands for one that has been merged into it. That a call arrives at most 24
+// hours before its own time (B7), and before the closing that takes it, spares the other days.
 func (s *Store) addResultCodes(ctx context.Context, page []stored.LineCall) error {
 	type key struct {
 		id, account string
@@ -168,10 +169,11 @@ func (s *Store) addResultCodes(ctx context.Context, page []stored.LineCall) erro
 	calls := map[key]*stored.LineCall{}
 	hashes := make([]uint64, len(page))
 	var callers []string
+	taken := page[0].TakenAt // the last closing that took one: the copies arrived before it
 	for i := range page {
 		x := &page[i]
 		calls[key{x.CallID, x.AccountID, x.OccurredAt}] = x
-		hashes[i] = stored.IDHash(x.CallID)
+		hashes[i], taken = stored.IDHash(x.CallID), max(taken, x.TakenAt)
 		if !slices.Contains(callers, x.AccountID) {
 			callers = append(callers, x.AccountID)
 		}
@@ -179,8 +181,10 @@ func (s *Store) addResultCodes(ctx context.Context, page []stored.LineCall) erro
 	exact := map[*stored.LineCall]bool{}
 	return s.each(longLists(ctx), "read result codes", fmt.Sprintf(`SELECT call_id, account_id,
 			occurred_at, topic, partition, offset, toString(result_code) FROM call_copies
-		WHERE account_id IN (?) AND occurred_at >= %s AND occurred_at <= %s AND id_hash IN (?)`,
-		micros(page[0].OccurredAt), micros(page[len(page)-1].OccurredAt)), []any{callers, hashes},
+		WHERE account_id IN (?) AND occurred_at >= %[1]s AND occurred_at <= %[2]s
+			AND appended_at >= %[1]s - INTERVAL 1 DAY AND appended_at < %[3]s + INTERVAL 1 DAY
+			AND id_hash IN (?)`, micros(page[0].OccurredAt), micros(page[len(page)-1].OccurredAt),
+		micros(taken)), []any{callers, hashes},
 		func(rows driverRows) error {
 			var k key
 			var occurred time.Time

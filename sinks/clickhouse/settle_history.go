@@ -259,13 +259,14 @@ func (s *Store) Unenriched(
 	}
 }
 
-// BillsOf implements settle.Store.
+// BillsOf implements settle.Store. It reads without FINAL, which would read the texts of the bills
+// of all closings: a bill that was written twice is the same twice.
 func (s *Store) BillsOf(
 	ctx context.Context, at billing.Instant, together int, each func([]stored.BillText) error,
 ) error {
 	const doing = "read the bills of a closing"
 	rows, err := s.conn.Query(ctx, `SELECT bill_id, account_id, period, currency, total, json
-		FROM closed_bills FINAL WHERE closed_at = ? ORDER BY account_id`, at.Time())
+		FROM closed_bills WHERE closed_at = ? ORDER BY account_id LIMIT 1 BY bill_id`, at.Time())
 	if err != nil {
 		return s.options.explain(doing, err)
 	}
