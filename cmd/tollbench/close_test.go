@@ -28,7 +28,8 @@ func TestClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if one.Seconds <= 0 || one.cpu() <= 0 || one.Settle.Peak == 0 || min(one.Kernel.CPU, one.Kernel.Amounts) <= 0 {
+	if one.Seconds <= 0 || one.cpu() <= 0 || one.Settle.Peak == 0 ||
+		min(one.Kernel.CPU, one.Kernel.Amounts) <= 0 {
 		t.Errorf("%+v", one)
 	}
 	if err := b.check(t.Context()); err != nil {

@@ -208,6 +208,30 @@ func (f *filled) api(ctx context.Context, m *meter, s someone, who string) ([]qu
 				all, err := store.Settlements(ctx)
 				return len(all), err
 			}})
+		list = append(list, f.closing(store)...)
 	}
 	return list, nil
+}
+
+// closing is what a closing reads of those before it, beside its calls.
+func (f *filled) closing(store *clickhouse.Store) []question {
+	last := closedAt(firstDay + billing.Day(f.Days) - 1)
+	ids := make([]string, f.Accounts)
+	for i := range ids {
+		ids[i] = fmt.Sprint(1_300_000_000 + i)
+	}
+	return []question{
+		{name: fmt.Sprintf("closing: the states of %d accounts", f.Accounts), some: true,
+			ask: func(ctx context.Context) (int, error) {
+				states, err := store.States(ctx, ids, last+billing.Hour)
+				return len(states), err
+			}},
+		{name: "closing: the bills that it publishes", some: true,
+			ask: func(ctx context.Context) (n int, err error) {
+				return n, store.BillsOf(ctx, last, 1000, func(bills []rows.BillText) error {
+					n += len(bills)
+					return nil
+				})
+			}},
+	}
 }

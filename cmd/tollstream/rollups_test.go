@@ -18,6 +18,8 @@ var rollups = map[string]string{
 		"topic, partition, offset FROM taken_by_line FINAL": "SELECT account_id, tag, package_id, " +
 		"closed_at, occurred_at, call_id, caller, day, outcome, topic, partition, offset " +
 		"FROM taken_calls FINAL",
+	"SELECT call_id, toString(result_code) FROM taken_by_line FINAL": "SELECT t.call_id, " +
+		"toString(c.result_code)" + takenCopies,
 	`SELECT account_id, day, tag, sum(u.charged), sum(u.free), sum(u.covered), sum(u.postpaid),
 		sum(u.uncovered), sum(u.waiting), state FROM usage_by_channel AS u
 		GROUP BY account_id, day, tag, state`: `SELECT account_id, day, tag, charged, free, covered,

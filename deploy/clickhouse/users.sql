@@ -32,6 +32,7 @@ GRANT INSERT ON billing.quarantined_records TO tollstream_ingest;
 
 GRANT SELECT ON billing.* TO tollstream_settle;
 GRANT ALTER UPDATE ON billing.quarantined_records TO tollstream_settle;
+GRANT INSERT ON billing.account_latest TO tollstream_settle;
 GRANT INSERT ON billing.account_routes TO tollstream_settle;
 GRANT INSERT ON billing.account_states TO tollstream_settle;
 GRANT INSERT ON billing.booked_entries TO tollstream_settle;

@@ -34,8 +34,9 @@ func lineCalls(b *billing.Bill, l *billing.BillLine) (*conditions, error) {
 		return nil, fmt.Errorf("line %d of bill %s: %w", l.No, b.BillID, err)
 	}
 	closed := micros(b.ClosedAt)
-	window := "closed_at <= " + closed + " AND closed_at > (SELECT max(closed_at) FROM bills " +
-		"WHERE account_id = ? AND closed_at < " + closed + ")"
+	window := "closed_at <= " + closed + " AND closed_at > (SELECT max(closed_at) " +
+		"FROM closed_bills WHERE account_id = ? AND closed_at < " + closed + " AND closed_at IN " +
+		done + ")"
 	var c conditions
 	c.add("account_id = ? AND tag = ? AND package_id = ?", b.AccountID, l.Tag, l.PackageID)
 	c.add("day >= toDate(?) AND day < toDate(?)", period.First.String(), period.End.String())
@@ -138,18 +139,18 @@ func (s *Store) lineCallPage(
 		driver.Settings{"max_bytes_before_external_sort": sortSpill}))
 	var page []stored.LineCall
 	err = s.each(spill, "read the calls of a line", `SELECT call_id, caller, occurred_at, closed_at,
-			topic, partition, offset FROM taken_by_line FINAL`+c.where()+
+			topic, partition, offset, result_code FROM taken_by_line FINAL`+c.where()+
 		fmt.Sprintf(" ORDER BY occurred_at, call_id LIMIT %d", size), c.args,
 		func(rows driverRows) error {
 			var x stored.LineCall
 			var occurred, taken time.Time
 			err := rows.Scan(&x.CallID, &x.AccountID, &occurred, &taken, &x.Arrival.Topic,
-				&x.Arrival.Partition, &x.Arrival.Offset)
+				&x.Arrival.Partition, &x.Arrival.Offset, &x.ResultCode)
 			x.OccurredAt, x.TakenAt = billing.InstantOf(occurred), billing.InstantOf(taken)
 			page = append(page, x)
 			return err
 		})
-	if err == nil && len(page) > 0 {
+	if err == nil {
 		err = s.addResultCodes(ctx, page)
 	}
 	if err == nil && len(page) > 0 && l.Kind == billing.VoidedLine {
@@ -158,10 +159,20 @@ func (s *Store) lineCallPage(
 	return page, err
 }
 
-// addResultCodes looks up what the calls of a page returned, in the copies that count. A copy with
-// the same billing fields stands for one that has been merged into it. That a call arrives at most 24
-// hours before its own time (B7), and before the closing that takes it, spares the other days.
-func (s *Store) addResultCodes(ctx context.Context, page []stored.LineCall) error {
+// addResultCodes looks up what the calls of a page returned that were taken before closings wrote
+// that down, in the copies that count. A copy with the same billing fields stands for one that has
+// been merged into it. A call arrives at most 24 hours before its own time (B7), and before the
+// closing that takes it; so other days of arrival are not looked at.
+func (s *Store) addResultCodes(ctx context.Context, all []stored.LineCall) error {
+	var page []*stored.LineCall
+	for i := range all {
+		if all[i].ResultCode == "" {
+			page = append(page, &all[i])
+		}
+	}
+	if len(page) == 0 {
+		return nil
+	}
 	type key struct {
 		id, account string
 		at          billing.Instant
@@ -170,8 +181,7 @@ func (s *Store) addResultCodes(ctx context.Context, page []stored.LineCall) erro
 	hashes := make([]uint64, len(page))
 	var callers []string
 	taken := page[0].TakenAt // the last closing that took one: the copies arrived before it
-	for i := range page {
-		x := &page[i]
+	for i, x := range page {
 		calls[key{x.CallID, x.AccountID, x.OccurredAt}] = x
 		hashes[i], taken = stored.IDHash(x.CallID), max(taken, x.TakenAt)
 		if !slices.Contains(callers, x.AccountID) {

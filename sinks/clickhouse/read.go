@@ -101,14 +101,17 @@ func (s *Store) BillTotals(ctx context.Context, f BillFilter) ([]BillTotal, erro
 	return out, err
 }
 
-// EachBill gives the canonical JSON of each bill in the order (closed_at, account_id). It reads what
-// the view bills shows, without FINAL, which would read the texts of all bills to find those of a
-// few: a bill that was written twice is the same twice.
+// EachBill gives the canonical JSON of each bill in the order (closed_at, account_id). It reads
+// what the view bills shows, without FINAL, and finds out first which bills it is about: else it would
+// read the texts of all bills for those of a few. A bill that was written twice is the same twice.
 func (s *Store) EachBill(ctx context.Context, f BillFilter, each func(raw []byte) error) error {
 	c := f.conditions()
-	c.add("closed_at IN (SELECT closed_at FROM settlement_records FINAL WHERE state = 'closed')")
-	sql := fmt.Sprintf("SELECT json FROM closed_bills%s ORDER BY closed_at, account_id, bill_id "+
-		"LIMIT 1 BY bill_id LIMIT %d", c.where(), limitOf(f.Limit))
+	c.add("closed_at IN " + done)
+	const inOrder = " ORDER BY closed_at, account_id, bill_id LIMIT 1 BY bill_id"
+	sql := fmt.Sprintf("SELECT json FROM closed_bills "+
+		"WHERE (closed_at, account_id, bill_id) IN "+
+		"(SELECT closed_at, account_id, bill_id FROM closed_bills%[1]s%[2]s LIMIT %[3]d)%[2]s",
+		c.where(), inOrder, limitOf(f.Limit))
 	return s.each(ctx, "read bills", sql, c.args, func(rows driverRows) error {
 		var raw string
 		if err := rows.Scan(&raw); err != nil {

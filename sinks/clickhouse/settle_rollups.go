@@ -32,6 +32,7 @@ func (s *Store) writeTakenByLine(ctx context.Context, c *settle.Chunk) error {
 		{"topic", values(n, func(i int) string { return call(i).Arrival.Topic })},
 		{"partition", values(n, func(i int) int32 { return call(i).Arrival.Partition })},
 		{"offset", values(n, func(i int) int64 { return call(i).Arrival.Offset })},
+		{"result_code", values(n, func(i int) string { return call(i).ResultCode })},
 	})
 }
 

@@ -137,27 +137,44 @@ func (s *Store) strings(
 	return out, s.options.explain(doing, rows.Err())
 }
 
-// States implements settle.Store.
+// States implements settle.Store. Which state is the last is looked for in the keys of all states;
+// its text mostly is among the newest ones, and is read from all only where it is not.
 func (s *Store) States(
 	ctx context.Context, ids []string, before billing.Instant,
 ) (map[string][]byte, error) {
-	rows, err := s.conn.Query(ctx, `SELECT account_id, argMax(state, closed_at)
-		FROM account_states WHERE account_id IN (?) AND closed_at < ? GROUP BY account_id`,
-		ids, before.Time())
-	if err != nil {
-		return nil, s.options.explain("read accounts", err)
-	}
-	defer rows.Close() //nolint:errcheck // only read
 	states := make(map[string][]byte, len(ids))
-	for rows.Next() {
+	err := s.addStates(ctx, states, `SELECT account_id, state FROM account_latest
+		WHERE account_id IN (?) AND (account_id, closed_at) IN (
+			SELECT account_id, max(closed_at) FROM account_states
+			WHERE account_id IN (?) AND closed_at < ? GROUP BY account_id)
+		LIMIT 1 BY account_id`, ids, ids, before.Time())
+	if err != nil {
+		return nil, err
+	}
+	var rest []string
+	for _, id := range ids {
+		if states[id] == nil {
+			rest = append(rest, id)
+		}
+	}
+	if len(rest) == 0 {
+		return states, nil
+	}
+	return states, s.addStates(ctx, states, `SELECT account_id, argMax(state, closed_at)
+		FROM account_states WHERE account_id IN (?) AND closed_at < ? GROUP BY account_id`,
+		rest, before.Time())
+}
+
+func (s *Store) addStates(
+	ctx context.Context, states map[string][]byte, query string, args ...any,
+) error {
+	return s.each(ctx, "read accounts", query, args, func(rows driverRows) error {
 		var id string
 		var state []byte
-		if err := rows.Scan(&id, &state); err != nil {
-			return nil, s.options.explain("read accounts", err)
-		}
+		err := rows.Scan(&id, &state)
 		states[id] = state
-	}
-	return states, s.options.explain("read accounts", rows.Err())
+		return err
+	})
 }
 
 // AccountsDue implements settle.Store.

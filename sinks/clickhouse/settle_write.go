@@ -280,9 +280,22 @@ func (s *Store) writeRequalified(ctx context.Context, c *settle.Chunk) error {
 	return s.Requalify(ctx, c.Moment.At, c.Requalified)
 }
 
+// latestSlots is how many closings in a row leave states in account_latest.
+const latestSlots = 4
+
 func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 	st := c.States
 	n := len(st)
+	slot := uint8((int64(c.Moment.Day)%latestSlots + latestSlots) % latestSlots)
+	err := s.insert(ctx, "account_latest", []column{
+		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
+		{"slot", values(n, func(int) uint8 { return slot })},
+		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
+		{"state", values(n, func(i int) []byte { return st[i].JSON })},
+	})
+	if err != nil {
+		return err
+	}
 	due := func(i int) billing.Instant { return min(st[i].DueAt, dueMax) }
 	statusDue := func(i int) billing.Instant { return min(st[i].StatusDue, dueMax) }
 	return s.insert(ctx, "account_states", []column{

@@ -137,6 +137,9 @@ func randomWorld(t testing.TB, r *rand.Rand, n int) []stored.Call {
 		occurred := start + billing.Instant(r.Int64N(int64(72*billing.Hour)))
 		appended := (occurred + billing.Instant(r.Int64N(int64(2*billing.Hour)))) / 1000 * 1000
 		c := call(fmt.Sprintf("call-%d", i), account, occurred, appended, 0)
+		if i%7 == 0 {
+			c.ResultCode, c.CodeKnown, c.Charged = "-9", false, false
+		}
 		out = append(out, c)
 		for r.IntN(3) == 0 {
 			d := c

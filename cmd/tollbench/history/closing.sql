@@ -1,8 +1,9 @@
 -- What the closing at {closed} stores besides, of the same calls.
 
 INSERT INTO taken_by_line (account_id, tag, package_id, closed_at, occurred_at, call_id, caller,
-    day, outcome, topic, partition, offset)
-SELECT main, tag, package, {closed}, occurred, id, caller, day, outcome, 'faceid.calls', log, place
+    day, outcome, topic, partition, offset, result_code)
+SELECT main, tag, package, {closed}, occurred, id, caller, day, outcome, 'faceid.calls', log, place,
+    code
 FROM ({records}) WHERE counts;
 
 INSERT INTO duplicate_copies (topic, partition, offset, appended_at, call_id, conflict,
@@ -58,6 +59,9 @@ SELECT main, {closed}, concat('{"ID":"', main, '","Cohort":"', any(cohort), '","
         toString(i), '"}'), range(1 + {number} % 28)), ','), ']}'),
     any(account) % 97 = 5, false, {closed}, toDateTime64('2200-01-01 08:00:00', 6, 'Asia/Shanghai')
 FROM ({records}) WHERE counts GROUP BY main;
+
+INSERT INTO account_latest (account_id, slot, closed_at, state)
+SELECT account_id, {number} % 4, closed_at, state FROM account_states WHERE closed_at = {closed};
 
 -- Quantities of which the bills of the month are made.
 INSERT INTO bench_billed
