@@ -75,6 +75,7 @@ GRANT ALTER TABLE ON billing.* TO tollstream_owner;
 GRANT ALTER VIEW ON billing.* TO tollstream_owner;
 
 GRANT SELECT ON billing.account_events TO tollstream_read;
+GRANT SELECT ON billing.account_latest TO tollstream_read;
 GRANT SELECT ON billing.account_routes TO tollstream_read;
 GRANT SELECT ON billing.account_states TO tollstream_read;
 GRANT SELECT ON billing.bill_lines TO tollstream_read;

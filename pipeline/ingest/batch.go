@@ -69,14 +69,16 @@ func (l *Loop) refresh(ctx context.Context) error {
 func (l *Loop) build(
 	ctx context.Context, rounds <-chan round, spare <-chan *batch, ready chan<- *batch,
 ) error {
+	most := max(l.RecordsMax/firstShare, 1)
 	for {
 		b, err := next(ctx, spare)
 		if err != nil {
 			return err
 		}
-		if err := l.fill(ctx, b, rounds); err != nil {
+		if err := l.fill(ctx, b, rounds, most); err != nil {
 			return err
 		}
+		most = l.RecordsMax
 		if b.offsets > 0 {
 			if err := l.sameLogs(ctx); err != nil {
 				return err
@@ -91,6 +93,10 @@ func (l *Loop) build(
 	}
 }
 
+// firstShare is what part of others the first batch is: until it is there, the store has nothing
+// to do.
+const firstShare = 4
+
 // lateMax is how many times AgeMax a batch may take while there is more to read at once. Larger
 // batches are how a backlog shrinks: what is stored in many pieces has to be merged more often.
 const lateMax = 5
@@ -101,11 +107,11 @@ const eventsMax = 10_000
 
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
 // is there. The last batch of a backlog waits for nothing.
-func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round) error {
+func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int) error {
 	l.begin(b)
 	var began time.Time
 	var old <-chan time.Time // nil while there is no round
-	for b.offsets < int64(l.RecordsMax) && b.bytes < l.BytesMax &&
+	for b.offsets < int64(most) && b.bytes < l.BytesMax &&
 		len(b.rows.Events) < eventsMax {
 		if old != nil && time.Since(began) >= lateMax*l.AgeMax {
 			break

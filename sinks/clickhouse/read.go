@@ -102,8 +102,9 @@ func (s *Store) BillTotals(ctx context.Context, f BillFilter) ([]BillTotal, erro
 }
 
 // EachBill gives the canonical JSON of each bill in the order (closed_at, account_id). It reads
-// what the view bills shows, without FINAL, and finds out first which bills it is about: else it would
-// read the texts of all bills for those of a few. A bill that was written twice is the same twice.
+// what the view bills shows, without FINAL, and finds out first which bills it is about: else it
+// would read the texts of all bills for those of a few. A bill that was written twice is the same
+// twice.
 func (s *Store) EachBill(ctx context.Context, f BillFilter, each func(raw []byte) error) error {
 	c := f.conditions()
 	c.add("closed_at IN " + done)
