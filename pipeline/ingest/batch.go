@@ -50,7 +50,11 @@ func (l *Loop) add(ctx context.Context, b *batch, r *round) error {
 // refresh makes known the account events that other members stored. One that a rebalance cuts short
 // has made nothing known: the next generation asks again.
 func (l *Loop) refresh(ctx context.Context) error {
-	if time.Since(l.refreshed) <= rosterAgeMax {
+	most := rosterAgeMax
+	if l.builder.strangers {
+		most = rosterAgeStrangers
+	}
+	if time.Since(l.refreshed) <= most {
 		return nil
 	}
 	if err := l.retry(ctx, stepEvents, func() error {
@@ -59,7 +63,7 @@ func (l *Loop) refresh(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	l.refreshed = time.Now()
+	l.refreshed, l.builder.strangers = time.Now(), false
 	return nil
 }
 

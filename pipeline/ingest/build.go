@@ -38,6 +38,7 @@ type builder struct {
 	libraries map[*billing.SDK]*stored.Library
 	owners    map[string]*owner
 	learned   uint64 // the roster's
+	strangers bool   // there were calls of accounts that are not known
 
 	day            billing.Day // of the last call
 	dayFrom, dayTo billing.Instant
@@ -198,6 +199,7 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 		return
 	}
 	d.Reason = refusal.Reason
+	b.strangers = b.strangers || who.account.Main == ""
 	q := quarantined(r, d.Arrival, refusal)
 	q.AccountID, q.ID = strings.Clone(rec.AccountID), strings.Clone(rec.CallID)
 	out.Quarantined = append(out.Quarantined, q)

@@ -116,6 +116,10 @@ type Loop struct {
 // knowledge costs a provisional tag, never a bill.
 const rosterAgeMax = 2 * time.Second
 
+// rosterAgeStrangers is the same where there are calls of accounts that are not known: each of them
+// goes into quarantine and back, and the member that reads account events may have stored theirs.
+const rosterAgeStrangers = 200 * time.Millisecond
+
 // New makes the loop.
 func New(o Options) *Loop {
 	if o.Backoff == nil {
