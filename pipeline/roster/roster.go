@@ -6,7 +6,6 @@ package roster
 import (
 	"context"
 	"maps"
-	"strings"
 	"sync"
 
 	"tollstream/pipeline/accounts"
@@ -84,18 +83,11 @@ func (r *Roster) Admit(events []stored.Event) (more bool) {
 			continue
 		}
 		r.learned++
-		for _, d := range r.registry.Admit(r.cat, alone(ev)) {
+		for _, d := range r.registry.Admit(r.cat, ev) {
 			more = more || d.Verdict == accounts.Accepted
 		}
 	}
 	return more
-}
-
-// alone is what a roster keeps of an event: texts of its own, not parts of the whole record.
-func alone(ev *billing.AccountEvent) *billing.AccountEvent {
-	return &billing.AccountEvent{Type: ev.Type, EventID: strings.Clone(ev.EventID),
-		AccountID: strings.Clone(ev.AccountID), SubAccountID: strings.Clone(ev.SubAccountID),
-		EffectiveAt: ev.EffectiveAt, OpenedAt: ev.OpenedAt, Arrival: ev.Arrival}
 }
 
 // Learned is another number whenever Who may answer otherwise than before.
