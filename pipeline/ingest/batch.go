@@ -32,6 +32,9 @@ func (l *Loop) begin(b *batch) {
 
 // add adds what was fetched together, and gives its memory back.
 func (l *Loop) add(ctx context.Context, b *batch, r *round) error {
+	if r.learns {
+		l.refreshed = time.Time{}
+	}
 	if err := l.refresh(ctx); err != nil {
 		return err
 	}
@@ -82,7 +85,9 @@ func (l *Loop) build(
 		if err := l.fill(ctx, b, rounds, most); err != nil {
 			return err
 		}
-		most = l.RecordsMax
+		if b.rows.Calls.Len() > 0 {
+			most = l.RecordsMax
+		}
 		if b.offsets > 0 {
 			if err := l.sameLogs(ctx); err != nil {
 				return err
@@ -97,8 +102,8 @@ func (l *Loop) build(
 	}
 }
 
-// firstShare is what part of others the first batch is: until it is there, the store has nothing
-// to do.
+// firstShare is what part of others the first batch with calls is: until it is there, the store has
+// nothing to do.
 const firstShare = 4
 
 // lateMax is how many times AgeMax a batch may take while there is more to read at once. Larger
@@ -110,7 +115,7 @@ const lateMax = 5
 const eventsMax = 10_000
 
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
-// is there. The last batch of a backlog waits for nothing.
+// is there. The last batch of a backlog waits for nothing, nor do the last account events of one.
 func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int) error {
 	l.begin(b)
 	var began time.Time
@@ -133,6 +138,9 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 		}
 		if err := l.add(ctx, b, r); err != nil {
 			return err
+		}
+		if r.awaited {
+			break
 		}
 		if l.backlog && r.atEnds {
 			l.backlog = false

@@ -33,6 +33,7 @@ func TestFill(t *testing.T) {
 			{[]round{{offsets: 1, atEnds: true}}, 10, 1, time.Second},      // no backlog any more
 			{[]round{{offsets: 1, atEnds: true}, {offsets: 9}}, 10, 10, 0}, // full
 			{[]round{{offsets: 2, atEnds: true}, {offsets: 9}}, 10, 2, 0},  // the last of a backlog
+			{[]round{{offsets: 2}, {awaited: true}, {offsets: 9}}, 10, 2, 0},
 		} {
 			rounds := make(chan round, len(step.rounds))
 			for _, r := range step.rounds {

@@ -40,6 +40,8 @@ type Log interface {
 	FetchMany(ctx context.Context, at []kafkalog.Position) ([]kafkalog.Fetched, error)
 	// TopicID gives the ids of the cluster and of a topic.
 	TopicID(ctx context.Context, name string) (cluster, id string, err error)
+	// Topic gives, among other things, the partitions of a topic.
+	Topic(ctx context.Context, name string) (kafkalog.TopicInfo, error)
 }
 
 // Ends says where logs end.
@@ -126,7 +128,8 @@ func New(o Options) *Loop {
 		o.Backoff = growingWait
 	}
 	o.BytesMax, o.WritesMax = cmp.Or(o.BytesMax, 128<<20), cmp.Or(o.WritesMax, 2)
-	o.Metrics.Steps(stepWrite, stepPublish, stepEvents, stepProve, stepBelow, stepKeep, stepEnds)
+	o.Metrics.Steps(stepWrite, stepPublish, stepEvents, stepProve, stepBelow, stepKeep, stepEnds,
+		stepOthers)
 	return &Loop{Options: o, builder: newBuilder(o.Catalog, o.Events, o.Roster)}
 }
 
@@ -140,6 +143,7 @@ const (
 	stepBelow   = "read what the log no longer has"
 	stepKeep    = "keep what was stored"
 	stepEnds    = "ask where the logs end"
+	stepOthers  = "await account events of other members"
 )
 
 // Run reads until the context ends. A group that cannot be joined is joined again. So is one whose

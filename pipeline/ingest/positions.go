@@ -64,6 +64,8 @@ func (l *Loop) settled(ctx context.Context, assigned []kafkalog.Assignment) erro
 			a.Committed = false
 		}
 	}
+	events := all.Last(l.Events) // others may read it
+	l.builder.logs[l.Events] = events.Log()
 	return l.sameLogs(ctx)
 }
 
@@ -152,23 +154,29 @@ func (l *Loop) missing(
 	case log == a.Topic:
 		return first, first, nil
 	}
-	whole := []stored.Barrier{{Topic: log, Partition: int32(a.Partition), Low: first,
-		High: max(first, end)}}
-	missing = whole[0].High
-	for _, r := range stored.Without(whole, l.gaps) {
+	missing, err = l.firstMissing(ctx, stored.Barrier{Topic: log, Partition: int32(a.Partition),
+		Low: first, High: max(first, end)})
+	return first, missing, err
+}
+
+// firstMissing gives the first offset of a stretch that is not stored and lies in no accepted gap,
+// and its end where there is none.
+func (l *Loop) firstMissing(ctx context.Context, whole stored.Barrier) (missing int64, err error) {
+	missing = whole.High
+	for _, r := range stored.Without([]stored.Barrier{whole}, l.gaps) {
 		var at int64
 		err = l.retry(ctx, stepProve, func() (err error) {
 			at, err = l.Store.FirstMissing(ctx, r.Topic, r.Partition, r.Low, r.High)
 			return err
 		})
 		if err != nil {
-			return first, missing, err
+			return missing, err
 		}
 		if at < r.High {
 			missing = min(missing, at)
 		}
 	}
-	return first, missing, nil
+	return missing, nil
 }
 
 // The database is asked every lookEvery whether it still has what was committed. A look that takes

@@ -7,20 +7,38 @@ import (
 )
 
 // round is what was fetched together, and where each partition goes on after it. Offsets counts
-// records and holes: a hole has to be stored too, or the books wait for it.
+// records and holes: a hole has to be stored too, or the books wait for it. A round may be empty
+// and say something about those before it.
 type round struct {
 	fetched []kafkalog.Fetched
 	next    map[kafkalog.TopicPartition]int64
 	offsets int64
 	bytes   int
 	atEnds  bool // there was nothing more to read
+	awaited bool // other members wait for what was read up to here
+	learns  bool // other members stored account events that may not be known yet
 }
 
 // fetch reads ahead until the context ends. What account events there are comes first: calls of
 // accounts that are not known yet would have to wait in the quarantine.
 func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- round) error {
+	if err := l.fetchEvents(ctx, at, out); err != nil {
+		return err
+	}
+	if err := l.awaitEvents(ctx, at, out); err != nil {
+		return err
+	}
+	for {
+		if err := l.fetchRound(ctx, at, out); err != nil {
+			return err
+		}
+	}
+}
+
+// fetchEvents reads the account events that there are now.
+func (l *Loop) fetchEvents(ctx context.Context, at []kafkalog.Position, out chan<- round) error {
 	ends, behind, err := l.eventsBehind(ctx, at)
-	if err != nil {
+	if err != nil || behind == 0 {
 		return err
 	}
 	for behind > 0 {
@@ -35,11 +53,7 @@ func (l *Loop) fetch(ctx context.Context, at []kafkalog.Position, out chan<- rou
 			}
 		}
 	}
-	for {
-		if err := l.fetchRound(ctx, at, out); err != nil {
-			return err
-		}
-	}
+	return send(ctx, out, round{awaited: true})
 }
 
 // eventsBehind puts the partitions of account events of which there is something to read in front,
@@ -84,6 +98,10 @@ func (l *Loop) fetchRound(
 		l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
 			f.HighWatermark, f.LastStable)
 	}
+	return send(ctx, out, r)
+}
+
+func send(ctx context.Context, out chan<- round, r round) error {
 	select {
 	case out <- r:
 		return nil

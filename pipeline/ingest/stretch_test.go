@@ -28,6 +28,10 @@ func (l *fakeLog) TopicID(context.Context, string) (cluster, id string, err erro
 	return "", "", nil
 }
 
+func (l *fakeLog) Topic(_ context.Context, name string) (kafkalog.TopicInfo, error) {
+	return kafkalog.TopicInfo{Name: name}, nil
+}
+
 func (l *fakeLog) Offsets(context.Context, string, int) (start, high, stable int64, err error) {
 	return 0, 1 << 40, 1 << 40, nil
 }
