@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/cespare/xxhash/v2"
@@ -19,14 +20,20 @@ import (
 // call is, in all fields that a record has.
 type answers map[accountDay]sums
 
-type accountDay struct{ account, day string }
+type accountDay struct {
+	account string
+	day     billing.Day
+}
 
 type sums struct{ calls, hashes uint64 }
 
 // add counts a call that has not been counted yet.
 func (a answers) add(c *billing.CallRecord, cat *catalog.Catalog) {
-	key := accountDay{c.AccountID, billing.DayOf(c.OccurredAt, cat.Settings.Zone).String()}
-	s := a[key]
+	key := accountDay{c.AccountID, billing.DayOf(c.OccurredAt, cat.Settings.Zone)}
+	s, known := a[key]
+	if !known {
+		key.account = strings.Clone(key.account) // else the whole record stays in memory
+	}
 	a[key] = sums{s.calls + 1, s.hashes + hashOf(c, cat)}
 }
 
@@ -52,7 +59,7 @@ const hashSQL = `xxHash64(concat(call_id, '|', account_id, '|',
 
 // stored reads the answers of a contender. Copies that do not differ count once, merged or not.
 func stored(ctx context.Context, conn driver.Conn) (answers, error) {
-	rows, err := conn.Query(ctx, `SELECT account_id, toString(toDate(occurred_at)), count(), sum(hash)
+	rows, err := conn.Query(ctx, `SELECT account_id, toDate(occurred_at), count(), sum(hash)
 		FROM (SELECT DISTINCT account_id, occurred_at, call_id, `+hashSQL+` AS hash FROM call_copies)
 		GROUP BY 1, 2`)
 	if err != nil {
@@ -61,12 +68,13 @@ func stored(ctx context.Context, conn driver.Conn) (answers, error) {
 	defer rows.Close() //nolint:errcheck // only read
 	all := answers{}
 	for rows.Next() {
-		var key accountDay
+		var account string
+		var day time.Time
 		var s sums
-		if err := rows.Scan(&key.account, &key.day, &s.calls, &s.hashes); err != nil {
+		if err := rows.Scan(&account, &day, &s.calls, &s.hashes); err != nil {
 			return nil, fmt.Errorf("read the answers: %w", err)
 		}
-		all[key] = s
+		all[accountDay{account, billing.DateOf(day.Year(), day.Month(), day.Day())}] = s
 	}
 	return all, rows.Err()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -51,26 +52,58 @@ func load(
 		return nil, err
 	}
 	defer producer.Close() //nolint:errcheck // everything was acknowledged by Produce
-	l := &loader{cat: cat, calls: decode.NewCalls(cat), seen: map[string]bool{},
+	l := &loader{cat: cat, calls: decode.NewCalls(cat),
 		loaded: loaded{right: answers{}, first: g.FirstClosing()}}
+	group, ctx := errgroup.WithContext(ctx)
+	ready := make(chan []kafkalog.Outgoing)
+	group.Go(func() error {
+		defer close(ready)
+		return l.make(ctx, g, ready)
+	})
+	group.Go(func() error {
+		for together := range ready {
+			if err := producer.Produce(ctx, together...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	l.until = g.Until()
+	l.BytesARecord = float64(l.bytes) / float64(l.Records)
+	return &l.loaded, nil
+}
+
+// make makes and counts records while others are sent, and gives some at a time.
+func (l *loader) make(
+	ctx context.Context, g *generate.Generator, ready chan<- []kafkalog.Outgoing,
+) error {
 	var together []kafkalog.Outgoing
+	give := func() error {
+		select {
+		case ready <- together:
+			together = nil
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for r := range g.Records() {
 		r.Value = lengthened(&r)
 		if err := l.count(&r); err != nil {
-			return nil, err
+			return err
 		}
 		together = append(together, kafkalog.Outgoing{Topic: r.Topic, Fixed: true,
 			Partition: int(r.Partition), Key: r.Key, Value: r.Value, Time: r.Arrived.Time()})
 		if len(together) == sentTogether {
-			if err := producer.Produce(ctx, together...); err != nil {
-				return nil, err
+			if err := give(); err != nil {
+				return err
 			}
-			together = together[:0]
 		}
 	}
-	l.until = g.Until()
-	l.BytesARecord = float64(l.bytes) / float64(l.Records)
-	return &l.loaded, producer.Produce(ctx, together...)
+	return give()
 }
 
 // duplicates is the share of calls that are delivered again.
@@ -81,7 +114,6 @@ type loader struct {
 	loaded
 	cat   *catalog.Catalog
 	calls *decode.Calls
-	seen  map[string]bool
 	bytes int64
 }
 
@@ -96,11 +128,10 @@ func (l *loader) count(r *generate.Record) error {
 	}
 	l.Records++
 	l.bytes += int64(len(r.Value))
-	if l.seen[c.CallID] {
+	if r.Copy {
 		l.Duplicates++
 		return nil
 	}
-	l.seen[c.CallID] = true
 	l.right.add(&c, l.cat)
 	return nil
 }

@@ -139,7 +139,9 @@ func (s *stream) copy(d dice, a *account, f callFields, occurred billing.Instant
 		s.alter(d, a, &f, occurred, day, table)
 	}
 	arrived := before + delay
-	s.push(arrived, s.callRecord(f.account, f.encode(s.opts.Catalog)))
+	again := s.callRecord(f.account, f.encode(s.opts.Catalog))
+	again.Copy = true
+	s.push(arrived, again)
 	return arrived
 }
 

@@ -29,6 +29,7 @@ type Record struct {
 	Partition  int32
 	Key, Value []byte
 	Arrived    billing.Instant // whole milliseconds
+	Copy       bool            // of a call that arrived before, the same or with another payload
 	// Expect is why decoding must refuse the record, "" where it is well-formed.
 	Expect billing.Reason
 }

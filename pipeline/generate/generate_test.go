@@ -116,18 +116,22 @@ func TestPartitionOfKeysOfAnyLength(t *testing.T) {
 }
 
 // TestDecodersAgree: what is meant to be well-formed decodes, what is spoilt is refused for the
-// reason that was meant.
+// reason that was meant, and what repeats a call says so.
 func TestDecodersAgree(t *testing.T) {
 	o := january(t, 3, 20_000)
 	o.Rates.Malformed, o.Rates.Unknown = 0.05, 0.02
 	g := generator(t, o)
 	calls, events := decode.NewCalls(o.Catalog), decode.NewEvents(o.Catalog)
-	reasons := map[billing.Reason]int64{}
+	reasons, seen := map[billing.Reason]int64{}, map[string]bool{}
 	for r := range g.Records() {
 		var refusal *billing.Refusal
 		at := billing.Arrival{Appended: r.Arrived}
 		if r.Topic == "faceid.calls" {
-			_, refusal = calls.Decode(r.Value, at)
+			var c billing.CallRecord
+			if c, refusal = calls.Decode(r.Value, at); refusal == nil && seen[c.CallID] != r.Copy {
+				t.Fatalf("%s: a copy: %v", r.Value, r.Copy)
+			}
+			seen[c.CallID] = true
 		} else {
 			_, refusal = events.Decode(r.Value, at)
 		}
