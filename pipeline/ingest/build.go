@@ -32,13 +32,12 @@ type builder struct {
 	shapes *stored.Shapes
 	looks  map[string]*look // by what they are made of
 	key    []byte
-	// The same by where they came from before, without looking at what they are made of. Whose an
-	// account is holds for as long as the roster learns of no other.
+	// The same by where they came from before, without looking at what they are made of.
 	rests     map[*decode.Rest]*look
 	libraries map[*billing.SDK]*stored.Library
-	owners    map[string]*owner
-	learned   uint64 // the roster's
-	strangers bool   // there were calls of accounts that are not known
+	owners    []owner // by the number of the account
+	learned   uint64  // the roster's
+	strangers bool    // there were calls of accounts that are not known
 
 	day            billing.Day // of the last call
 	dayFrom, dayTo billing.Instant
@@ -59,10 +58,11 @@ type judged struct {
 	shape  *stored.Shape
 }
 
-// owner is whose an account is; the cohort is nil while that is unknown.
+// owner is what is known of an account beside its main account; the cohort is nil while that is
+// unknown. It holds for as long as the roster learns of no other.
 type owner struct {
-	account *stored.Account
 	cohort  *catalog.Cohort
+	learned uint64 // the roster's
 }
 
 // judgedMax bounds the shapes of a look; usually there are a few cohorts and days.
@@ -82,20 +82,20 @@ func newBuilder(cat *catalog.Catalog, eventsLog string, r *roster.Roster) builde
 // rememberedMax bounds what is remembered; usually there are some hundreds.
 const rememberedMax = 20_000
 
-// ownersMax bounds the accounts that are remembered, with about 300 bytes each.
-const ownersMax = 200_000
+// accountsMax bounds the accounts that are remembered, with about 120 bytes each.
+const accountsMax = 500_000
 
 func (b *builder) forget() {
 	b.shapes, b.looks = stored.NewShapes(b.dims), map[string]*look{}
 	b.rests, b.libraries = map[*decode.Rest]*look{}, map[*billing.SDK]*stored.Library{}
-	b.owners = map[string]*owner{}
+	b.owners = nil
 }
 
 // begin makes a batch ready to be added to. All that is added to it then is of one builder.
 func (b *builder) begin(out *stored.Batch) {
 	out.Reset()
 	if max(b.shapes.Len(), len(b.looks), len(b.rests), len(b.libraries)) > rememberedMax ||
-		b.shapes.Accounts() > ownersMax {
+		b.shapes.Accounts() > accountsMax {
 		b.forget()
 	}
 }
@@ -104,9 +104,7 @@ func (b *builder) begin(out *stored.Batch) {
 // them are of accounts that are known. Nothing of the fetched memory is kept.
 func (b *builder) add(out *stored.Batch, fetched []kafkalog.Fetched) {
 	known := len(out.Events)
-	if b.roster != nil {
-		b.learn()
-	}
+	b.learn()
 	for _, events := range [...]bool{true, false} {
 		for i := range fetched {
 			if f := &fetched[i]; (f.Topic == b.eventsLog) == events {
@@ -186,46 +184,52 @@ func (b *builder) addCall(out *stored.Batch, r *kafkalog.Record, d *stored.Deliv
 		out.Quarantined = append(out.Quarantined, quarantined(r, d.Arrival, refusal))
 		return
 	}
-	who, look, library := b.owner(rec.AccountID), b.look(&rec), b.library(&rec)
+	who, cohort := b.account(rec.AccountID)
+	look, library := b.look(&rec), b.library(&rec)
 	d.IDHash = stored.IDHash(rec.CallID)
 	d.BillingHash = b.hash.SumOf(rec.AccountID, rec.OccurredAt, look.hashed)
-	shape := b.shape(look, who.cohort, &rec)
-	out.Calls.Add(shape, library, who.account, &stored.CallRow{CallID: rec.CallID,
+	shape := b.shape(look, cohort, &rec)
+	out.Calls.Add(shape, library, who, &stored.CallRow{CallID: rec.CallID,
 		OccurredAt: rec.OccurredAt, Arrival: rec.Arrival, BillingHash: d.BillingHash})
 	if b.roster == nil {
 		return
 	}
-	if refusal = stored.Waits(who.account.Main, rec.AccountID, shape.NoTag); refusal == nil {
+	if refusal = stored.Waits(who.Main, rec.AccountID, shape.NoTag); refusal == nil {
 		return
 	}
 	d.Reason = refusal.Reason
-	b.strangers = b.strangers || who.account.Main == ""
+	b.strangers = b.strangers || who.Main == ""
 	q := quarantined(r, d.Arrival, refusal)
 	q.AccountID, q.ID = strings.Clone(rec.AccountID), strings.Clone(rec.CallID)
 	out.Quarantined = append(out.Quarantined, q)
 }
 
-// learn forgets whose accounts are, if the roster has learned something since.
+// learn has the roster asked again whose an account is, if it has learned something since.
 func (b *builder) learn() {
-	if n := b.roster.Learned(); n != b.learned {
-		b.learned = n
-		clear(b.owners)
+	if b.roster != nil {
+		b.learned = b.roster.Learned()
 	}
 }
 
-// owner finds whose an account is.
-func (b *builder) owner(id string) *owner {
-	o := b.owners[id]
-	if o == nil {
-		o = &owner{}
-		main := ""
-		if b.roster != nil {
-			main, o.cohort = b.roster.Who(id)
+// account finds an account, and its cohort.
+func (b *builder) account(id string) (*stored.Account, *catalog.Cohort) {
+	a := b.shapes.LastAccount(id)
+	if a != nil {
+		if o := &b.owners[a.Number()]; o.learned == b.learned {
+			return a, o.cohort
 		}
-		o.account = b.shapes.Account(id, main)
-		b.owners[o.account.ID] = o
 	}
-	return o
+	main, o := "", owner{learned: b.learned}
+	if b.roster != nil {
+		main, o.cohort = b.roster.Who(id)
+	}
+	a = b.shapes.Account(id, main)
+	if a.Number() == len(b.owners) {
+		b.owners = append(b.owners, o)
+	} else {
+		b.owners[a.Number()] = o
+	}
+	return a, o.cohort
 }
 
 // library finds the client library of the record that was decoded last.

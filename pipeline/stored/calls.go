@@ -70,6 +70,9 @@ type Account struct {
 	number   int
 }
 
+// Number numbers the accounts of one Shapes in the order in which they were made, from 0 on.
+func (a *Account) Number() int { return a.number }
+
 // CallRow is one call, apart from what it shares with others.
 type CallRow struct {
 	CallID      string
@@ -187,31 +190,54 @@ type Shapes struct {
 	hasher    *BillingHasher
 	known     map[string]*Shape // by everything that they say
 	libraries map[billing.SDK]*Library
-	accounts  map[accountKey]*Account
+	accounts  map[string]*Account // the last one of each id
+	fresh     []Account           // those that are made next, which take less memory together
+	made      int                 // accounts
 	key       []byte
 }
 
-type accountKey struct{ id, main string }
+// freshTogether is how many accounts take their memory at once.
+const freshTogether = 512
 
 // NewShapes takes the names of the dimensions, in the order in which records have them.
 func NewShapes(dims []string) *Shapes {
 	return &Shapes{hasher: NewBillingHasher(dims), known: map[string]*Shape{},
-		libraries: map[billing.SDK]*Library{}, accounts: map[accountKey]*Account{}}
+		libraries: map[billing.SDK]*Library{}, accounts: map[string]*Account{}}
 }
 
 // Len is how many shapes and libraries were made.
 func (s *Shapes) Len() int { return len(s.known) + len(s.libraries) }
 
 // Accounts is how many accounts were made.
-func (s *Shapes) Accounts() int { return len(s.accounts) }
+func (s *Shapes) Accounts() int { return s.made }
 
-// Account gives an account. It has texts of its own.
+// LastAccount gives the last account of an id, or nil.
+func (s *Shapes) LastAccount(id string) *Account { return s.accounts[id] }
+
+// Account gives an account: another one of the same id where its main account is another, which is
+// so once the id becomes known. Its id is a text of its own, and so is a main account of the same
+// text; any other is kept as it is.
 func (s *Shapes) Account(id, main string) *Account {
-	a := s.accounts[accountKey{id, main}]
-	if a == nil {
-		a = &Account{strings.Clone(id), strings.Clone(main), len(s.accounts)}
-		s.accounts[accountKey{a.ID, a.Main}] = a
+	last := s.accounts[id]
+	if last != nil && last.Main == main {
+		return last
 	}
+	if last == nil {
+		id = strings.Clone(id)
+	} else {
+		id = last.ID
+	}
+	if main == id {
+		main = id
+	}
+	if len(s.fresh) == 0 {
+		s.fresh = make([]Account, freshTogether)
+	}
+	a := &s.fresh[0]
+	s.fresh = s.fresh[1:]
+	*a = Account{id, main, s.made}
+	s.made++
+	s.accounts[id] = a
 	return a
 }
 

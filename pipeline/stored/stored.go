@@ -20,14 +20,21 @@ type Batch struct {
 	Requeued    []Requeued // not stored with it
 }
 
-// Reset takes everything away, and keeps the memory of columns for others.
+// Reset takes everything away, and keeps the memory of columns for others. That of events and
+// quarantined records, which are large and come many at once, goes with a batch that has few.
 func (b *Batch) Reset() {
 	b.Calls.Reset()
 	b.Deliveries.Reset()
-	clear(b.Events) // nothing of a batch before is kept in memory
-	clear(b.Quarantined)
-	clear(b.Requeued)
-	b.Events, b.Quarantined, b.Requeued = b.Events[:0], b.Quarantined[:0], b.Requeued[:0]
+	b.Events, b.Quarantined, b.Requeued = reset(b.Events), reset(b.Quarantined), reset(b.Requeued)
+}
+
+// reset takes all elements away, so that nothing of them is kept in memory.
+func reset[T any](list []T) []T {
+	if len(list) < cap(list)/4 {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // Call is a delivered copy of a call with what was known about it on arrival. The enrichment is
