@@ -32,9 +32,6 @@ func (l *Loop) begin(b *batch) {
 
 // add adds what was fetched together, and gives its memory back.
 func (l *Loop) add(ctx context.Context, b *batch, r *round) error {
-	if r.learns {
-		l.refreshed = time.Time{}
-	}
 	if err := l.refresh(ctx); err != nil {
 		return err
 	}
@@ -130,6 +127,13 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 			l.backlog = false
 			return err
 		}
+		if r.awaited {
+			break
+		}
+		if r.learns {
+			l.refreshed = time.Time{}
+			continue
+		}
 		if old == nil {
 			began = time.Now()
 			timer := time.NewTimer(l.AgeMax)
@@ -138,9 +142,6 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 		}
 		if err := l.add(ctx, b, r); err != nil {
 			return err
-		}
-		if r.awaited {
-			break
 		}
 		if l.backlog && r.atEnds {
 			l.backlog = false
