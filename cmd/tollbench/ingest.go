@@ -229,7 +229,9 @@ func timed(ctx context.Context, c contender, t *target, server int) (one run, er
 	if err != nil {
 		return run{}, err
 	}
-	if err := r.done(ctx); err != nil {
+	noted := watchResident(r.pid())
+	err = r.done(ctx)
+	if one.Resident = noted(); err != nil {
 		return run{}, err
 	}
 	one.Seconds = time.Since(started).Seconds()

@@ -75,6 +75,22 @@ func TestIngest(t *testing.T) {
 	}
 }
 
+// TestTenths: what a long run has resident shows in its line, a short one's does not.
+func TestTenths(t *testing.T) {
+	one := run{Records: 1, Seconds: 1}
+	for i := range uint64(25) {
+		one.Resident = append(one.Resident, i<<20)
+	}
+	const want = "; MiB resident, at most in each tenth: 1 4 6 9 11 14 16 19 21 24"
+	if text := one.String(); !strings.HasSuffix(text, want) {
+		t.Error(text)
+	}
+	one.Resident = one.Resident[:9]
+	if text := one.String(); strings.Contains(text, "resident") {
+		t.Error(text)
+	}
+}
+
 // TestNothingCounts: a report in which nobody counts says so, and still is one.
 func TestNothingCounts(t *testing.T) {
 	r := newReport(&ingestOptions{}, []contender{usual{}})

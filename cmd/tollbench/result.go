@@ -12,6 +12,7 @@ type run struct {
 	Records              int64
 	Seconds              float64
 	Pipeline, ClickHouse usage
+	Resident             []uint64 `json:",omitempty"` // bytes of the pipeline, second by second
 }
 
 // fault says why the run does not count; "" where it does.
@@ -26,8 +27,15 @@ func (r run) String() string {
 	if fault := r.fault(); fault != "" {
 		return fault
 	}
-	return fmt.Sprintf("%.2f s, %.0f records/s, %.2f s of CPU and %.2f s in ClickHouse", r.Seconds,
+	text := fmt.Sprintf("%.2f s, %.0f records/s, %.2f s of CPU and %.2f s in ClickHouse", r.Seconds,
 		r.rate(), r.Pipeline.CPU, r.ClickHouse.CPU)
+	if parts := tenths(r.Resident); parts != nil {
+		text += "; MiB resident, at most in each tenth:"
+		for _, most := range parts {
+			text += fmt.Sprintf(" %d", most>>20)
+		}
+	}
+	return text
 }
 
 // rate is in records per second.
