@@ -12,8 +12,8 @@ import (
 )
 
 // TestSorter: rows come in the order of their groups, and those of one group as they are, or in an
-// order of their own, whatever was put in order before in the same memory. Where nearly each row has a group of its own, none
-// moves.
+// order of their own, whatever was put in order before in the same memory. Where nearly each row
+// has a group of its own, none moves.
 func TestSorter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var s sorter

@@ -82,7 +82,8 @@ func (b *block) orderCalls(c *stored.Calls, from, below int) {
 			if by := cmp.Compare(c.OccurredAt[i], c.OccurredAt[j]); by != 0 {
 				return by
 			}
-			return cmp.Or(c.CallID.Compare(int(i), int(j)), cmp.Compare(c.BillingHash[i], c.BillingHash[j]),
+			return cmp.Or(c.CallID.Compare(int(i), int(j)),
+				cmp.Compare(c.BillingHash[i], c.BillingHash[j]),
 				strings.Compare(c.Shapes[c.Shape[i]].Topic, c.Shapes[c.Shape[j]].Topic))
 		})
 }
