@@ -73,7 +73,7 @@ func (l *Loop) refresh(ctx context.Context) error {
 func (l *Loop) build(
 	ctx context.Context, rounds <-chan round, spare <-chan *batch, ready chan<- *batch,
 ) error {
-	most := max(l.RecordsMax/firstShare, 1)
+	most := l.least()
 	for {
 		b, err := next(ctx, spare)
 		if err != nil {
@@ -82,7 +82,7 @@ func (l *Loop) build(
 		if err := l.fill(ctx, b, rounds, most); err != nil {
 			return err
 		}
-		most = l.RecordsMax
+		most = min(2*most, int64(l.RecordsMax))
 		if b.offsets > 0 {
 			if err := l.sameLogs(ctx); err != nil {
 				return err
@@ -97,9 +97,13 @@ func (l *Loop) build(
 	}
 }
 
-// firstShare is what part of others the first batch is: until it is there, the store has nothing
-// to do.
-const firstShare = 4
+// leastShare is what part of a full batch the first one is: until it is there, the store has
+// nothing to do. Each after it is twice as large until they are full. Those at the end of a backlog
+// become smaller in the same way: while the last is written there is nothing else to do.
+const leastShare = 8
+
+// least is how many records a batch of a backlog has at least.
+func (l *Loop) least() int64 { return max(int64(l.RecordsMax)/leastShare, 1) }
 
 // lateMax is how many times AgeMax a batch may take while there is more to read at once. Larger
 // batches are how a backlog shrinks: what is stored in many pieces has to be merged more often.
@@ -110,12 +114,14 @@ const lateMax = 5
 const eventsMax = 10_000
 
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
-// is there. The last batch of a backlog waits for nothing.
-func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int) error {
+// is there. The last batch of a backlog waits for nothing, and those before it leave half of what
+// there was to the next; where as much comes in as is read, that is never reached.
+func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int64) error {
 	l.begin(b)
 	var began time.Time
+	var behind int64         // what there was to read as the batch began
 	var old <-chan time.Time // nil while there is no round
-	for b.offsets < int64(most) && b.bytes < l.BytesMax &&
+	for b.offsets < most && b.bytes < l.BytesMax &&
 		len(b.rows.Events) < eventsMax {
 		if old != nil && time.Since(began) >= lateMax*l.AgeMax {
 			break
@@ -126,7 +132,7 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 			return err
 		}
 		if old == nil {
-			began = time.Now()
+			began, behind = time.Now(), r.left+r.offsets
 			timer := time.NewTimer(l.AgeMax)
 			defer timer.Stop()
 			old = timer.C
@@ -134,8 +140,8 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 		if err := l.add(ctx, b, r); err != nil {
 			return err
 		}
-		if l.backlog && r.atEnds {
-			l.backlog = false
+		if l.backlog && (r.left == 0 || r.left >= l.least() && 2*r.left <= behind) {
+			l.backlog = r.left > 0
 			return nil
 		}
 	}

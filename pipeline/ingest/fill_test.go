@@ -9,34 +9,37 @@ import (
 	"tollstream/schemas"
 )
 
-// TestFill: a batch waits for more records until its first ones are old, unless it is full, or the
-// last one of a backlog.
+// TestFill: a batch waits for more records until its first ones are old, unless it is full, or one
+// of the last of a backlog.
 func TestFill(t *testing.T) {
 	cat, err := catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		l := &Loop{Options: Options{BytesMax: 1 << 20, AgeMax: time.Second},
+		l := &Loop{Options: Options{RecordsMax: 3 * leastShare, BytesMax: 1 << 20, AgeMax: time.Second},
 			builder: newBuilder(cat, "events", nil), refreshed: time.Now()}
 		for _, step := range []struct {
-			rounds []round
-			most   int
+			rounds [][2]int64 // offsets, and how many are left behind them
+			most   int64
 			want   int64
 			waits  time.Duration
 		}{
-			{[]round{{offsets: 4}, {offsets: 9, atEnds: true}}, 10, 13, 0}, // full
-			{[]round{{offsets: 3}, {offsets: 2, atEnds: true}}, 10, 5, 0},  // the last of a backlog
-			{[]round{{offsets: 3, atEnds: true}}, 10, 3, time.Second},      // what comes by and by
-			{[]round{{offsets: 8, atEnds: true}}, 8, 8, 0},                 // full
-			{[]round{{offsets: 1}}, 10, 1, time.Second},                    // there was more
-			{[]round{{offsets: 1, atEnds: true}}, 10, 1, time.Second},      // no backlog any more
-			{[]round{{offsets: 1, atEnds: true}, {offsets: 9}}, 10, 10, 0}, // full
-			{[]round{{offsets: 2, atEnds: true}, {offsets: 9}}, 10, 2, 0},  // the last of a backlog
+			{[][2]int64{{4, 9}, {9, 0}}, 10, 13, 0},         // full
+			{[][2]int64{{3, 2}, {2, 0}}, 10, 5, 0},          // the last of a backlog
+			{[][2]int64{{3, 0}}, 10, 3, time.Second},        // what comes by and by
+			{[][2]int64{{8, 0}}, 8, 8, 0},                   // full
+			{[][2]int64{{1, 1}}, 10, 1, time.Second},        // there was more
+			{[][2]int64{{1, 0}}, 10, 1, time.Second},        // no backlog any more
+			{[][2]int64{{1, 0}, {9, 90}}, 10, 10, 0},        // full
+			{[][2]int64{{5, 30}, {9, 21}}, 10, 14, 0},       // full
+			{[][2]int64{{3, 8}, {3, 5}, {1, 4}}, 10, 6, 0},  // leaves half of a backlog
+			{[][2]int64{{2, 5}, {3, 4}, {6, 9}}, 10, 11, 0}, // as much comes in as is read
+			{[][2]int64{{3, 2}, {1, 1}, {1, 0}}, 10, 5, 0},  // too little is left to leave half of it
 		} {
 			rounds := make(chan round, len(step.rounds))
 			for _, r := range step.rounds {
-				rounds <- r
+				rounds <- round{offsets: r[0], left: r[1]}
 			}
 			b, began := &batch{}, time.Now()
 			if err := l.fill(t.Context(), b, rounds, step.most); err != nil {
