@@ -23,6 +23,9 @@ type batch struct {
 // begin makes a batch ready for other records, in the memory of those before.
 func (l *Loop) begin(b *batch) {
 	l.builder.begin(&b.rows)
+	if l.backlog { // then it will be about as large as batches become
+		b.rows.Reserve(l.RecordsMax+l.RecordsMax/16, l.idBytes)
+	}
 	if b.next == nil {
 		b.next = map[kafkalog.TopicPartition]int64{}
 	}
@@ -81,6 +84,9 @@ func (l *Loop) build(
 		}
 		if err := l.fill(ctx, b, rounds, most); err != nil {
 			return err
+		}
+		if n := b.rows.Calls.Len(); n > 0 {
+			l.idBytes = b.rows.Calls.CallID.Bytes()/n + 1
 		}
 		most = min(2*most, int64(l.RecordsMax))
 		if b.offsets > 0 {
