@@ -88,7 +88,9 @@ func (l *Loop) build(
 		if n := b.rows.Calls.Len(); n > 0 {
 			l.idBytes = b.rows.Calls.CallID.Bytes()/n + 1
 		}
-		most = min(2*most, int64(l.RecordsMax))
+		if b.offsets >= most { // batches of account events end sooner
+			most = min(2*most, int64(l.RecordsMax))
+		}
 		if b.offsets > 0 {
 			if err := l.sameLogs(ctx); err != nil {
 				return err

@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,4 +53,38 @@ func TestFill(t *testing.T) {
 			l.refreshed = time.Now() // nobody is asked for accounts
 		}
 	})
+}
+
+// TestBuild: batches grow at the beginning of a backlog, whatever short ones come before it, and
+// shrink at its end.
+func TestBuild(t *testing.T) {
+	cat, err := catalog.Parse("faceid/catalog.yaml", schemas.FaceIDCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Loop{Options: Options{RecordsMax: 10 * leastShare, BytesMax: 1 << 20, AgeMax: time.Hour},
+		builder: newBuilder(cat, "events", nil), refreshed: time.Now(), backlog: true}
+	const records, each = 400, 5
+	rounds := make(chan round, records/each+1)
+	want := []int64{2, 10, 20, 40, 80, 80, 80, 45, 25, 10, 10}
+	rounds <- round{offsets: 2}
+	for at := int64(each); at <= records; at += each {
+		rounds <- round{offsets: each, left: records - at}
+	}
+	spare, ready := make(chan *batch, len(want)), make(chan *batch)
+	for range cap(spare) {
+		spare <- &batch{}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- l.build(ctx, rounds, spare, ready) }()
+	for i, want := range want {
+		if have := <-ready; have.offsets != want {
+			t.Errorf("batch %d has %d records, not %d", i, have.offsets, want)
+		}
+	}
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
