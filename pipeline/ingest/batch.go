@@ -23,6 +23,9 @@ type batch struct {
 // begin makes a batch ready for other records, in the memory of those before.
 func (l *Loop) begin(b *batch) {
 	l.builder.begin(&b.rows)
+	if l.backlog { // then it will be about as large as batches become
+		b.rows.Reserve(l.RecordsMax+l.RecordsMax/16, l.idBytes)
+	}
 	if b.next == nil {
 		b.next = map[kafkalog.TopicPartition]int64{}
 	}
@@ -73,7 +76,7 @@ func (l *Loop) refresh(ctx context.Context) error {
 func (l *Loop) build(
 	ctx context.Context, rounds <-chan round, spare <-chan *batch, ready chan<- *batch,
 ) error {
-	most := max(l.RecordsMax/firstShare, 1)
+	most := l.least()
 	for {
 		b, err := next(ctx, spare)
 		if err != nil {
@@ -82,8 +85,11 @@ func (l *Loop) build(
 		if err := l.fill(ctx, b, rounds, most); err != nil {
 			return err
 		}
-		if b.rows.Calls.Len() > 0 {
-			most = l.RecordsMax
+		if n := b.rows.Calls.Len(); n > 0 {
+			l.idBytes = b.rows.Calls.CallID.Bytes()/n + 1
+		}
+		if b.offsets >= most { // batches of account events end sooner
+			most = min(2*most, int64(l.RecordsMax))
 		}
 		if b.offsets > 0 {
 			if err := l.sameLogs(ctx); err != nil {
@@ -99,9 +105,13 @@ func (l *Loop) build(
 	}
 }
 
-// firstShare is what part of others the first batch with calls is: until it is there, the store has
-// nothing to do.
-const firstShare = 4
+// leastShare is what part of a full batch the first one is: until it is there, the store has
+// nothing to do. Each after it is twice as large until they are full. Those at the end of a backlog
+// become smaller in the same way: while the last is written there is nothing else to do.
+const leastShare = 8
+
+// least is how many records a batch of a backlog has at least.
+func (l *Loop) least() int64 { return max(int64(l.RecordsMax)/leastShare, 1) }
 
 // lateMax is how many times AgeMax a batch may take while there is more to read at once. Larger
 // batches are how a backlog shrinks: what is stored in many pieces has to be merged more often.
@@ -112,12 +122,15 @@ const lateMax = 5
 const eventsMax = 10_000
 
 // fill collects rounds until the batch is large, or its first round is old enough and no other one
-// is there. The last batch of a backlog waits for nothing, nor do the last account events of one.
-func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int) error {
+// is there. The last batch of a backlog waits for nothing, and those before it leave half of what
+// there was to the next; where as much comes in as is read, that is never reached. Nor do the
+// last account events of one wait.
+func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int64) error {
 	l.begin(b)
 	var began time.Time
+	var behind int64         // what there was to read as the batch began
 	var old <-chan time.Time // nil while there is no round
-	for b.offsets < int64(most) && b.bytes < l.BytesMax &&
+	for b.offsets < most && b.bytes < l.BytesMax &&
 		len(b.rows.Events) < eventsMax {
 		if old != nil && time.Since(began) >= lateMax*l.AgeMax {
 			break
@@ -135,7 +148,7 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 			continue
 		}
 		if old == nil {
-			began = time.Now()
+			began, behind = time.Now(), r.left+r.offsets
 			timer := time.NewTimer(l.AgeMax)
 			defer timer.Stop()
 			old = timer.C
@@ -143,8 +156,8 @@ func (l *Loop) fill(ctx context.Context, b *batch, rounds <-chan round, most int
 		if err := l.add(ctx, b, r); err != nil {
 			return err
 		}
-		if l.backlog && r.atEnds {
-			l.backlog = false
+		if l.backlog && (r.left == 0 || r.left >= l.least() && 2*r.left <= behind) {
+			l.backlog = r.left > 0
 			return nil
 		}
 	}

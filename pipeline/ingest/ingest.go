@@ -109,6 +109,7 @@ type Loop struct {
 	refreshed time.Time // when the roster last read what other members stored
 	lag       lag
 	backlog   bool // the batch before was full
+	idBytes   int  // of a call's id in the batch before, on average
 	// As of the start of reading:
 	gaps   []stored.Gap   // accepted ones
 	epochs []stored.Epoch // of the topics that are read

@@ -108,6 +108,19 @@ func (l *lag) ends(p kafkalog.TopicPartition, high, stable int64) {
 	}
 }
 
+// left gives how many offsets can be read from positions on, as far as is known.
+func (l *lag) left(at []kafkalog.Position) (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range at {
+		s := l.parts[kafkalog.TopicPartition{Topic: x.Topic, Partition: x.Partition}]
+		if s != nil {
+			n += max(0, s.stable-x.Offset)
+		}
+	}
+	return n
+}
+
 // stored notes committed offsets.
 func (l *lag) stored(next map[kafkalog.TopicPartition]int64) {
 	l.mu.Lock()

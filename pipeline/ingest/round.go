@@ -14,9 +14,9 @@ type round struct {
 	next    map[kafkalog.TopicPartition]int64
 	offsets int64
 	bytes   int
-	atEnds  bool // there was nothing more to read
-	awaited bool // other members wait for what was read up to here
-	learns  bool // other members stored account events that may not be known yet
+	left    int64 // records that there were to read behind it; 0 at the ends of the logs
+	awaited bool  // other members wait for what was read up to here
+	learns  bool  // other members stored account events that may not be known yet
 }
 
 // fetch reads ahead until the context ends. What account events there are comes first: calls of
@@ -86,18 +86,18 @@ func (l *Loop) fetchRound(
 	if err != nil {
 		return l.goOnAbove(at, err)
 	}
-	r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}, atEnds: true}
+	r := round{fetched: fetched, next: map[kafkalog.TopicPartition]int64{}}
 	for i := range fetched {
 		f := &fetched[i]
 		next := l.cutGap(f, at[i].Offset)
 		r.offsets += f.Next - at[i].Offset
 		r.bytes += f.Size()
 		at[i].Offset = next
-		r.atEnds = r.atEnds && next >= min(f.HighWatermark, f.LastStable)
 		r.next[kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition}] = next
 		l.lag.ends(kafkalog.TopicPartition{Topic: f.Topic, Partition: f.Partition},
 			f.HighWatermark, f.LastStable)
 	}
+	r.left = l.lag.left(at)
 	return send(ctx, out, r)
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 )
 
 // The codec numbers of a batch's attributes.
@@ -57,7 +56,6 @@ func codecName(codec int16) string {
 // The readers below hold windows and tables of up to some hundred KiB, so they are kept.
 var (
 	gzipReaders sync.Pool
-	lz4Readers  = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
 	zstdReader  = sync.OnceValues(func() (*zstd.Decoder, error) {
 		return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(batchBytesMax),
 			zstd.WithDecoderConcurrency(0))
@@ -89,13 +87,6 @@ func gunzip(block, b []byte) ([]byte, error) {
 	if err := r.Reset(bytes.NewReader(b)); err != nil {
 		return nil, err
 	}
-	return readBounded(block, r, len(b))
-}
-
-func unlz4(block, b []byte) ([]byte, error) {
-	r := lz4Readers.Get().(*lz4.Reader)
-	defer lz4Readers.Put(r)
-	r.Reset(bytes.NewReader(b))
 	return readBounded(block, r, len(b))
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -36,21 +37,24 @@ func TestSnappyOfTheJavaClient(t *testing.T) {
 // TestBombsAreRefused gives batches that would grow past the limit.
 func TestBombsAreRefused(t *testing.T) {
 	zeros := make([]byte, 1<<20)
-	var zipped, frame bytes.Buffer
+	var zipped, frame, blocks bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	s, err := zstd.NewWriter(&frame)
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := lz4.NewWriter(&blocks)
 	for range batchBytesMax/len(zeros) + 1 {
 		z.Write(zeros)
 		s.Write(zeros)
+		l.Write(zeros)
 	}
 	z.Close()
 	s.Close()
+	l.Close()
 	claim := binary.AppendUvarint(nil, 100<<20)
 	for codec, payload := range map[int16][]byte{codecGzip: zipped.Bytes(),
-		codecZstd: frame.Bytes(), codecSnappy: append(claim, 0, 0)} {
+		codecZstd: frame.Bytes(), codecLZ4: blocks.Bytes(), codecSnappy: append(claim, 0, 0)} {
 		if got, err := decompress(codec, payload); err == nil {
 			t.Errorf("%s: %d bytes became %d", codecName(codec), len(payload), len(got))
 		}

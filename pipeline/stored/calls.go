@@ -1,6 +1,7 @@
 package stored
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 
@@ -165,10 +166,16 @@ func (t *Texts) Add(s string) {
 }
 
 // At gives the text in a row.
-func (t *Texts) At(i int) string {
+func (t *Texts) At(i int) string { return string(t.plain(i)) }
+
+// Compare says which of the texts in two rows comes first, by their bytes.
+func (t *Texts) Compare(i, j int) int { return bytes.Compare(t.plain(i), t.plain(j)) }
+
+// plain is the text in a row without its length.
+func (t *Texts) plain(i int) []byte {
 	raw := t.Range(i, i+1)
 	_, n := binary.Uvarint(raw)
-	return string(raw[n:])
+	return raw[n:]
 }
 
 // Range gives the bytes of the rows from one on and below another.

@@ -2,14 +2,18 @@ package clickhouse
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"tollstream/pipeline/billing"
+	"tollstream/pipeline/stored"
 )
 
-// TestSorter: rows come in the order of their groups, and those of one group as they are, whatever
-// was put in order before in the same memory. Where nearly each row has a group of its own, none
-// moves.
+// TestSorter: rows come in the order of their groups, and those of one group as they are, or in an
+// order of their own, whatever was put in order before in the same memory. Where nearly each row
+// has a group of its own, none moves.
 func TestSorter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var s sorter
@@ -29,10 +33,52 @@ func TestSorter(t *testing.T) {
 		if shape.groups <= len(want)/groupRows {
 			slices.SortStableFunc(want, func(a, b uint32) int { return compare(groups[a], groups[b]) })
 		}
-		order = s.sort(order, from, shape.rows, shape.groups,
-			func(row int) uint32 { return groups[row] }, compare)
+		of := func(row int) uint32 { return groups[row] }
+		order = s.sort(order, from, shape.rows, shape.groups, of, compare, nil)
 		if !slices.Equal(order, want) {
 			t.Errorf("%d rows of %d groups: %v, want %v", shape.rows, shape.groups, order, want)
 		}
+		last := func(a, b uint32) int { return cmp.Compare(b, a) }
+		if shape.groups <= len(want)/groupRows {
+			slices.SortFunc(want, func(a, b uint32) int {
+				return cmp.Or(compare(groups[a], groups[b]), last(a, b))
+			})
+		}
+		order = s.sort(order, from, shape.rows, shape.groups, of, compare, last)
+		if !slices.Equal(order, want) {
+			t.Errorf("%d rows of %d groups, the last first: %v, want %v", shape.rows, shape.groups,
+				order, want)
+		}
+	}
+}
+
+// TestTheServerSortsNothing: calls come in the order of their table's key, whatever the order in
+// which they were read, and over whichever days they were appended.
+func TestTheServerSortsNothing(t *testing.T) {
+	s := newStore(t)
+	r := rand.New(rand.NewPCG(7, 8))
+	day := at(t, "2026-03-01T10:00:00+08:00")
+	rows := make([]stored.Call, 500)
+	for i := range rows {
+		occurred := day + billing.Instant(r.IntN(50))*billing.Second
+		rows[i] = call(fmt.Sprint("c", r.IntN(5)), fmt.Sprint("acc", r.IntN(5)), occurred,
+			occurred+billing.Instant(r.IntN(3))*24*billing.Hour, int64(i))
+	}
+	// Blocks that were stored, and those of them that came in order.
+	counted := func() (all, inOrder int) {
+		for event, n := range map[string]*int{"MergeTreeDataWriterBlocks": &all,
+			"MergeTreeDataWriterBlocksAlreadySorted": &inOrder} {
+			text := rowTexts(t, s, "sum(value)", "FROM system.events WHERE event = ?", event)
+			if _, err := fmt.Sscan(text[0], n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return all, inOrder
+	}
+	allBefore, inOrderBefore := counted()
+	write(t, s, batchOf(rows...))
+	all, inOrder := counted()
+	if all, inOrder = all-allBefore, inOrder-inOrderBefore; all < 4 || inOrder != all {
+		t.Errorf("of %d blocks %d came in order", all, inOrder)
 	}
 }

@@ -73,10 +73,19 @@ func (s *Store) insertCalls(ctx context.Context, c *stored.Calls) error {
 		func(b *block) { s.writeCalls(b, c) })
 }
 
+// orderCalls puts calls in the order of their table's key.
 func (b *block) orderCalls(c *stored.Calls, from, below int) {
 	b.order = b.sorter.sort(b.order, from, below, len(c.Accounts),
 		func(row int) uint32 { return c.Account[row] },
-		func(i, j uint32) int { return strings.Compare(c.Accounts[i].ID, c.Accounts[j].ID) })
+		func(i, j uint32) int { return strings.Compare(c.Accounts[i].ID, c.Accounts[j].ID) },
+		func(i, j uint32) int {
+			if by := cmp.Compare(c.OccurredAt[i], c.OccurredAt[j]); by != 0 {
+				return by
+			}
+			return cmp.Or(c.CallID.Compare(int(i), int(j)),
+				cmp.Compare(c.BillingHash[i], c.BillingHash[j]),
+				strings.Compare(c.Shapes[c.Shape[i]].Topic, c.Shapes[c.Shape[j]].Topic))
+		})
 }
 
 func (s *Store) writeCalls(b *block, c *stored.Calls) {
@@ -196,7 +205,7 @@ func (b *block) orderDeliveries(d *stored.Deliveries, from, below int) {
 		func(i, j uint32) int {
 			return cmp.Or(strings.Compare(d.Topics[i/partitions], d.Topics[j/partitions]),
 				cmp.Compare(i%partitions, j%partitions))
-		})
+		}, nil)
 }
 
 func writeDeliveries(b *block, d *stored.Deliveries) {

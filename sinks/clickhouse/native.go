@@ -49,6 +49,10 @@ type part struct {
 // stepRows is of how many rows bytes are made at once.
 const stepRows = 4096
 
+// sentBytes is how many bytes are made before they are sent: some columns take only a few thousand
+// for the rows of a step, and each time they are sent costs the same on both sides.
+const sentBytes = 128 << 10
+
 func newBlock() *block {
 	return &block{seen: map[string]uint32{}}
 }
@@ -97,7 +101,9 @@ func (b *block) fill() bool {
 			return false
 		}
 		b.buf = b.buf[:0]
-		b.step()
+		for b.part < len(b.parts) && len(b.buf) < sentBytes {
+			b.step()
+		}
 		b.left = b.buf
 	}
 	return true
