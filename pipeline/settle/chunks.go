@@ -17,8 +17,8 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once: two chunks,
-// one that is closed and one that is written.
+// chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once: a chunk that
+// is closed, one that was read and waits, and one that is read.
 const (
 	chunkAccountsMax = 5_000
 	chunkCallsMax    = 100_000
@@ -87,19 +87,81 @@ func (w *walk) some() (list []known, err error) {
 }
 
 // closeAll closes account after account, a chunk at a time. While a chunk is closed, which asks
-// nobody for anything, the one before it is written; so the store has one thing to do at a time.
+// nobody for anything, what the store knows of the next is read, and what became of those before
+// is stored.
 func (c *closer) closeAll(ctx context.Context, w *walk) error {
-	var before *Chunk
-	for {
-		list, err := c.gather(ctx, w)
+	group, ctx := errgroup.WithContext(ctx)
+	lists, full := make(chan []known), make(chan ChunkRows)
+	empty := make(chan ChunkRows, 2) // one is filled while the other is stored
+	for range cap(empty) {
+		empty <- c.loop.Store.ChunkRows()
+	}
+	group.Go(func() error { defer close(lists); return c.gatherAll(ctx, w, lists) })
+	group.Go(func() error { defer close(full); return c.closeLists(ctx, lists, full, empty) })
+	group.Go(func() error {
+		for rows := range full {
+			if err := rows.Store(ctx); err != nil {
+				return err
+			}
+			c.loop.Progress.Moved()
+			empty <- rows
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// closeLists closes accounts and hands on what became of them.
+func (c *closer) closeLists(
+	ctx context.Context, lists <-chan []known, full chan<- ChunkRows, empty <-chan ChunkRows,
+) error {
+	rows := <-empty
+	for list := range lists {
+		chunk, err := c.closeSome(list)
 		if err != nil {
 			return err
 		}
-		chunk, err := c.writeAndClose(ctx, before, list)
+		if err := rows.Add(ctx, chunk); err != nil {
+			return err
+		}
+		if !rows.Full() {
+			continue
+		}
+		if err := hand(ctx, full, rows); err != nil {
+			return err
+		}
+		select {
+		case rows = <-empty:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // the lists ended since something failed
+	}
+	return hand(ctx, full, rows)
+}
+
+// hand gives something to who waits for it.
+func hand[T any](ctx context.Context, to chan<- T, what T) error {
+	select {
+	case to <- what:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// gatherAll reads what is stored of all accounts, some at a time.
+func (c *closer) gatherAll(ctx context.Context, w *walk, lists chan<- []known) error {
+	for {
+		list, err := c.gather(ctx, w)
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		before = chunk
+		if err := hand(ctx, lists, list); err != nil {
+			return err
+		}
 	}
 }
 
@@ -126,24 +188,6 @@ func (c *closer) gather(ctx context.Context, w *walk) ([]known, error) {
 		list[i].state, list[i].said = states[list[i].id], said[list[i].id]
 	}
 	return list, err
-}
-
-// writeAndClose writes one chunk, if there is one, and makes the next.
-func (c *closer) writeAndClose(ctx context.Context, write *Chunk, list []known) (*Chunk, error) {
-	written := make(chan error, 1)
-	if write == nil {
-		written <- nil
-	} else {
-		go func() { written <- c.loop.Store.WriteChunk(ctx, write) }()
-	}
-	chunk, err := c.closeSome(list)
-	if other := <-written; err == nil { // a broken sum goes before an error of the world
-		err = other
-	}
-	if err == nil && write != nil {
-		c.loop.Progress.Moved()
-	}
-	return chunk, err
 }
 
 // closeTogether is how many accounts one goroutine closes before it takes others.

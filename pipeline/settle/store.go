@@ -73,7 +73,8 @@ type Store interface {
 	// StatusDue gives, of the accounts as a closing left them, when time changes a status next.
 	StatusDue(ctx context.Context, base billing.Instant) (map[string]billing.Instant, error)
 
-	WriteChunk(ctx context.Context, chunk *Chunk) error
+	// ChunkRows gives what stores the chunks of one closing.
+	ChunkRows() ChunkRows
 	Requalify(ctx context.Context, at billing.Instant, list []Requalified) error
 	// BillsOf and StatusOf give what a closing wrote, some together, in the order of the accounts;
 	// of an account first corrections, then what is final, then what is provisional.
@@ -83,6 +84,17 @@ type Store interface {
 		each func([]billing.StatusChange) error) error
 	// FinishClosing records the copies that lost to calls taken earlier, and counts the books.
 	FinishClosing(ctx context.Context, w Window) (*Books, error)
+}
+
+// ChunkRows are what is to be stored of chunks. It costs a store much to be written to, and little
+// to be written more at once, so that chunks wait for each other there.
+type ChunkRows interface {
+	// Add takes a chunk, which is not needed any more then.
+	Add(ctx context.Context, chunk *Chunk) error
+	// Full tells that so much waits that it is time to store it.
+	Full() bool
+	// Store stores what waits; none is left then. After an error none of it counts.
+	Store(ctx context.Context) error
 }
 
 // Calls is a stream of candidates; Next ends with io.EOF.

@@ -67,8 +67,36 @@ func (s *Store) WriteReversed(
 	})
 }
 
-// WriteChunk implements settle.Store.
-func (s *Store) WriteChunk(ctx context.Context, c *settle.Chunk) error {
+// ChunkRows implements settle.Store.
+func (s *Store) ChunkRows() settle.ChunkRows { return &chunkRows{store: s} }
+
+// chunkRows implements settle.ChunkRows. Two chunks are stored together.
+type chunkRows struct {
+	store  *Store
+	chunks []*settle.Chunk
+}
+
+// Add implements settle.ChunkRows.
+func (r *chunkRows) Add(_ context.Context, c *settle.Chunk) error {
+	r.chunks = append(r.chunks, c)
+	return nil
+}
+
+// Full implements settle.ChunkRows.
+func (r *chunkRows) Full() bool { return len(r.chunks) > 1 }
+
+// Store implements settle.ChunkRows.
+func (r *chunkRows) Store(ctx context.Context) error {
+	for _, c := range r.chunks {
+		if err := r.store.writeChunk(ctx, c); err != nil {
+			return err
+		}
+	}
+	r.chunks = nil
+	return nil
+}
+
+func (s *Store) writeChunk(ctx context.Context, c *settle.Chunk) error {
 	what := fmt.Sprintf("write chunk of %s", c.Moment.Day)
 	return s.hand.write(ctx, what, func() error {
 		at := c.Moment.At

@@ -205,13 +205,22 @@ func (s *Store) columnsOf(ctx context.Context, table string) (tableColumns, erro
 // checkColumns refuses what would be stored otherwise than it was given: a column left out would
 // take a default, and the driver cuts the digits that a Decimal column has no room for.
 func checkColumns(table string, types tableColumns, columns []column) error {
+	if err := checkNames(table, types, columns); err != nil {
+		return err
+	}
 	for _, c := range columns {
-		kind, ok := types[c.name]
-		if !ok {
-			return fmt.Errorf("insert into %s: no column %s: run tollstream migrate", table, c.name)
-		}
-		if err := checkDecimals(kind, c.rows()); err != nil {
+		if err := checkDecimals(types[c.name], c.rows()); err != nil {
 			return fmt.Errorf("insert into %s: column %s: %w", table, c.name, err)
+		}
+	}
+	return nil
+}
+
+// checkNames refuses columns that are not those of the table.
+func checkNames(table string, types tableColumns, columns []column) error {
+	for _, c := range columns {
+		if _, ok := types[c.name]; !ok {
+			return fmt.Errorf("insert into %s: no column %s: run tollstream migrate", table, c.name)
 		}
 	}
 	if len(columns) != len(types) {

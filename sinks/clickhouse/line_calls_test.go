@@ -22,7 +22,7 @@ func takeAll(t *testing.T, s *Store, m closing.Moment, calls []stored.Call) {
 			Taken: closing.Taken{Outcome: closing.Postpaid, Tag: c.Postpaid,
 				Call: &closing.Call{CallRecord: c.CallRecord, Judgement: c.Judgement}}})
 	}
-	if err := s.WriteChunk(t.Context(), chunk); err != nil {
+	if err := writeChunk(t, s, chunk); err != nil {
 		t.Fatal(err)
 	}
 }

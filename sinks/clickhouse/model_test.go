@@ -329,8 +329,20 @@ func (p *pair) StatusDue(
 	})
 }
 
-func (p *pair) WriteChunk(ctx context.Context, chunk *settle.Chunk) error {
-	return p.write(func(s loopStore) error { return s.WriteChunk(ctx, chunk) })
+func (p *pair) ChunkRows() settle.ChunkRows {
+	return &pairedRows{p.model.ChunkRows(), p.actual.ChunkRows()}
+}
+
+type pairedRows struct{ model, actual settle.ChunkRows }
+
+func (r *pairedRows) Add(ctx context.Context, chunk *settle.Chunk) error {
+	return errors.Join(r.model.Add(ctx, chunk), r.actual.Add(ctx, chunk))
+}
+
+func (r *pairedRows) Full() bool { return r.model.Full() || r.actual.Full() }
+
+func (r *pairedRows) Store(ctx context.Context) error {
+	return errors.Join(r.model.Store(ctx), r.actual.Store(ctx))
 }
 
 func (p *pair) Requalify(

@@ -289,12 +289,18 @@ func (s *Store) insertBlock(ctx context.Context, table string, b *block) error {
 	if b.fault != nil {
 		return fmt.Errorf("insert into %s: %w", table, b.fault)
 	}
-	var body io.Reader = b
+	return s.insertNative(ctx, table, b.names, b)
+}
+
+// insertNative sends the bytes of a block as one INSERT.
+func (s *Store) insertNative(
+	ctx context.Context, table string, names []string, body io.Reader,
+) error {
 	if m := frames[s.options.Compression]; m != 0 {
-		body = &packed{from: b, writer: compress.NewWriter(0, m), plain: make([]byte, frameBytes)}
+		body = &packed{from: body, writer: compress.NewWriter(0, m), plain: make([]byte, frameBytes)}
 	}
 	err := s.conn.InsertFormat(ctx, "Native",
-		"INSERT INTO "+table+" ("+strings.Join(b.names, ", ")+")", body)
+		"INSERT INTO "+table+" ("+strings.Join(names, ", ")+")", body)
 	if err != nil {
 		return s.options.explain("insert into "+table, err)
 	}

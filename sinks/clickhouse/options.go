@@ -54,7 +54,7 @@ type Options struct {
 	MaxConns    int           // default 8
 	// InsertRowsMax bounds one INSERT that the driver makes (default 100,000). It keeps a whole
 	// insert in memory, about 1 kB a call with its buffers. What ingest writes over HTTP is made
-	// while it is sent, a batch in one INSERT.
+	// while it is sent, a batch in one INSERT; what closings write is bounded by its bytes.
 	InsertRowsMax int
 	// Failed, if not nil, hears of each statement that failed, and whether waiting can cure it.
 	Failed func(passes bool)

@@ -71,7 +71,7 @@ func storeBill(t testing.TB, s *Store, b *billing.Bill) {
 		{"explain", values(n, func(i int) string {
 			return string(canonical.Steps(b.Lines[i].Explain))
 		})},
-	}), s.writeTotals(t.Context(), &settle.Chunk{Bills: []*billing.Bill{b}}))
+	}), writeTotals(t.Context(), s, &settle.Chunk{Bills: []*billing.Bill{b}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tollstream/deploy/embedded"
+	"tollstream/pipeline/settle"
 	"tollstream/schemas/clickhouse/cluster/clustertest"
 )
 
@@ -106,6 +107,15 @@ func reopen(t testing.TB, options Options) *Store {
 		_ = s.Close()
 	})
 	return s
+}
+
+// writeChunk stores one chunk.
+func writeChunk(t testing.TB, s *Store, c *settle.Chunk) error {
+	rows := s.ChunkRows()
+	if err := rows.Add(t.Context(), c); err != nil {
+		return err
+	}
+	return rows.Store(t.Context())
 }
 
 // rowTexts runs a query and gives its rows as text, the columns separated by spaces.

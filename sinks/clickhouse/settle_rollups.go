@@ -16,10 +16,10 @@ import (
 // 0015). All rows of an account are in one chunk, so a key is never written with two counts.
 
 // writeTakenByLine writes the taken calls in the order of bill lines.
-func (s *Store) writeTakenByLine(ctx context.Context, c *settle.Chunk) error {
+func writeTakenByLine(ctx context.Context, to inserter, c *settle.Chunk) error {
 	n := len(c.Taken)
 	call := func(i int) *closing.Call { return c.Taken[i].Call }
-	return s.insert(ctx, "taken_by_line", []column{
+	return to.insert(ctx, "taken_by_line", []column{
 		{"account_id", values(n, func(i int) string { return c.Taken[i].Main })},
 		{"tag", values(n, func(i int) string { return string(c.Taken[i].Tag) })},
 		{"package_id", values(n, func(i int) string { return c.Taken[i].PackageID })},
@@ -37,10 +37,10 @@ func (s *Store) writeTakenByLine(ctx context.Context, c *settle.Chunk) error {
 }
 
 // writeTotals writes bills and lines without their texts, in the order of the closings.
-func (s *Store) writeTotals(ctx context.Context, c *settle.Chunk) error {
+func writeTotals(ctx context.Context, to inserter, c *settle.Chunk) error {
 	b := c.Bills
 	n := len(b)
-	err := s.insert(ctx, "closed_bill_totals", []column{
+	err := to.insert(ctx, "closed_bill_totals", []column{
 		{"closed_at", instants(n, func(i int) billing.Instant { return b[i].ClosedAt })},
 		{"account_id", values(n, func(i int) string { return b[i].AccountID })},
 		{"bill_id", values(n, func(i int) string { return b[i].BillID })},
@@ -58,7 +58,7 @@ func (s *Store) writeTotals(ctx context.Context, c *settle.Chunk) error {
 	}
 	l, of := linesOf(b)
 	n = len(l)
-	return s.insert(ctx, "closed_line_totals", []column{
+	return to.insert(ctx, "closed_line_totals", []column{
 		{"closed_at", instants(n, func(i int) billing.Instant { return of[i].ClosedAt })},
 		{"kind", values(n, func(i int) string { return string(l[i].Kind) })},
 		{"tag", values(n, func(i int) string { return l[i].Tag })},
@@ -112,7 +112,7 @@ func (c counts[K]) sorted(compare func(a, b K) int) (keys []K, calls made[uint64
 }
 
 // writeCounts writes the taken calls by client library, doubtful result code and package.
-func (s *Store) writeCounts(ctx context.Context, c *settle.Chunk) error {
+func writeCounts(ctx context.Context, to inserter, c *settle.Chunk) error {
 	clients, codes, cover := counts[clientKey]{}, counts[codeKey]{}, counts[coverKey]{}
 	for i := range c.Taken {
 		t := &c.Taken[i]
@@ -127,17 +127,17 @@ func (s *Store) writeCounts(ctx context.Context, c *settle.Chunk) error {
 			cover[coverKey{t.Main, t.PackageID}]++
 		}
 	}
-	if err := s.writeClients(ctx, c.Moment.At, clients); err != nil {
+	if err := writeClients(ctx, to, c.Moment.At, clients); err != nil {
 		return err
 	}
-	if err := s.writeCodes(ctx, c.Moment.At, codes); err != nil {
+	if err := writeCodes(ctx, to, c.Moment.At, codes); err != nil {
 		return err
 	}
 	keys, calls := cover.sorted(func(a, b coverKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.packageID, b.packageID))
 	})
 	n := len(keys)
-	return s.insert(ctx, "closed_cover", []column{
+	return to.insert(ctx, "closed_cover", []column{
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		{"account_id", values(n, func(i int) string { return keys[i].account })},
 		{"package_id", values(n, func(i int) string { return keys[i].packageID })},
@@ -155,8 +155,8 @@ func doubtful(c *closing.Call) bool {
 	return !c.CodeKnown || c.NeedCharge != "" && c.NeedCharge != flag
 }
 
-func (s *Store) writeClients(
-	ctx context.Context, at billing.Instant, clients counts[clientKey],
+func writeClients(
+	ctx context.Context, to inserter, at billing.Instant, clients counts[clientKey],
 ) error {
 	keys, calls := clients.sorted(func(a, b clientKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day),
@@ -164,7 +164,7 @@ func (s *Store) writeClients(
 			cmp.Compare(a.sdk.Version, b.sdk.Version))
 	})
 	n := len(keys)
-	return s.insert(ctx, "closed_clients", []column{
+	return to.insert(ctx, "closed_clients", []column{
 		{"closed_at", instants(n, func(int) billing.Instant { return at })},
 		{"account_id", values(n, func(i int) string { return keys[i].account })},
 		{"day", days(n, func(i int) billing.Day { return keys[i].day })},
@@ -175,8 +175,8 @@ func (s *Store) writeClients(
 	})
 }
 
-func (s *Store) writeCodes(
-	ctx context.Context, at billing.Instant, codes counts[codeKey],
+func writeCodes(
+	ctx context.Context, to inserter, at billing.Instant, codes counts[codeKey],
 ) error {
 	keys, calls := codes.sorted(func(a, b codeKey) int {
 		order := cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day),
@@ -191,7 +191,7 @@ func (s *Store) writeCodes(
 		return order
 	})
 	n := len(keys)
-	return s.insert(ctx, "closed_codes", []column{
+	return to.insert(ctx, "closed_codes", []column{
 		{"closed_at", instants(n, func(int) billing.Instant { return at })},
 		{"account_id", values(n, func(i int) string { return keys[i].account })},
 		{"day", days(n, func(i int) billing.Day { return keys[i].day })},
@@ -206,7 +206,7 @@ func (s *Store) writeCodes(
 
 // writePackages writes what packages have left. It comes before the states, which say that all of
 // the accounts is stored.
-func (s *Store) writePackages(ctx context.Context, c *settle.Chunk) error {
+func writePackages(ctx context.Context, to inserter, c *settle.Chunk) error {
 	var p []*closing.Package
 	var of []string
 	for i := range c.States {
@@ -215,8 +215,8 @@ func (s *Store) writePackages(ctx context.Context, c *settle.Chunk) error {
 		}
 	}
 	n := len(p)
-	return s.insert(ctx, "closed_packages", []column{
-		{"account_id", of},
+	return to.insert(ctx, "closed_packages", []column{
+		{"account_id", values(n, func(i int) string { return of[i] })},
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		{"package_id", values(n, func(i int) string { return p[i].ID })},
 		{"tag", values(n, func(i int) string { return string(p[i].Tag) })},

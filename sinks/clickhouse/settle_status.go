@@ -78,12 +78,16 @@ func (s *Store) Unpublished(
 
 // WriteSaid implements settle.Store.
 func (s *Store) WriteSaid(ctx context.Context, list []billing.StatusChange) error {
+	return s.insert(ctx, "said_status", saidRows(list))
+}
+
+func saidRows(list []billing.StatusChange) []column {
 	n := len(list)
-	return s.insert(ctx, "said_status", append(statusColumns(list),
+	return append(statusColumns(list),
 		column{"corrects", values(n, func(i int) string { return list[i].Corrects })},
 		column{"withdraws", values(n, func(i int) bool { return list[i].Withdraws })},
 		column{"based_on", instants(n, func(i int) billing.Instant { return list[i].BasedOn })},
-		column{"published", values(n, func(int) bool { return false })}))
+		column{"published", values(n, func(int) bool { return false })})
 }
 
 // MarkSaid implements settle.Store.

@@ -57,7 +57,7 @@ func TestStatusOfIsInOrder(t *testing.T) {
 	}
 	chunk := settle.Chunk{Moment: windowOfDay(billing.DayOf(closed, shanghai) - 1).Moment,
 		Zone: shanghai, Said: said, Status: final}
-	if err := s.WriteChunk(t.Context(), &chunk); err != nil {
+	if err := writeChunk(t, s, &chunk); err != nil {
 		t.Fatal(err)
 	}
 	var have []string

@@ -62,10 +62,10 @@ func (s *Store) WriteReversed(
 }
 
 // writeVoided keeps the copies that later ones have to compete with (see competingCopies).
-func (s *Store) writeVoided(ctx context.Context, c *settle.Chunk) error {
+func writeVoided(ctx context.Context, to inserter, c *settle.Chunk) error {
 	v := c.Voided
 	n := len(v)
-	return s.insert(ctx, "voided_copies", []column{
+	return to.insert(ctx, "voided_copies", []column{
 		{"account_id", values(n, func(i int) string { return v[i].AccountID })},
 		{"occurred_at", instants(n, func(i int) billing.Instant { return v[i].OccurredAt })},
 		{"call_id", values(n, func(i int) string { return v[i].CallID })},

@@ -125,7 +125,7 @@ func TestVoidedCopyCompetes(t *testing.T) {
 	if err := s.SaveRoutes(t.Context(), first.Moment.At, routes); err != nil {
 		t.Fatal(err)
 	}
-	err := s.WriteChunk(t.Context(), &settle.Chunk{Moment: first.Moment, Zone: shanghai,
+	err := writeChunk(t, s, &settle.Chunk{Moment: first.Moment, Zone: shanghai,
 		Voided: []*billing.CallRecord{&voided.CallRecord}})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
-	"golang.org/x/sync/errgroup"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/closing"
@@ -54,31 +53,10 @@ func duplicateColumns(list []settle.Duplicate) []column {
 	}
 }
 
-// WriteChunk implements settle.Store. The accounts' states come last: they say that everything
-// else of these accounts is stored. What comes before them may come in any order.
-func (s *Store) WriteChunk(ctx context.Context, c *settle.Chunk) error {
-	group, together := errgroup.WithContext(ctx)
-	group.SetLimit(chunkWritersMax)
-	for _, write := range []func(context.Context, *settle.Chunk) error{
-		s.writeTaken, s.writeVoided, s.writeClosedUsage, s.writeBills, s.writeLines, s.writeEntries,
-		s.writeStatus, s.writeRequalified, s.writeTakenByLine, s.writeTotals, s.writeCounts,
-		s.writePackages,
-	} {
-		group.Go(func() error { return write(together, c) })
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return s.writeStates(ctx, c)
-}
-
-// chunkWritersMax is how many tables of a chunk are written at a time.
-const chunkWritersMax = 4
-
-func (s *Store) writeTaken(ctx context.Context, c *settle.Chunk) error {
+func writeTaken(ctx context.Context, to inserter, c *settle.Chunk) error {
 	n := len(c.Taken)
 	call := func(i int) *closing.Call { return c.Taken[i].Call }
-	return s.insert(ctx, "taken_calls", []column{
+	return to.insert(ctx, "taken_calls", []column{
 		{"call_id", values(n, func(i int) string { return call(i).CallID })},
 		{"id_hash", values(n, func(i int) uint64 { return stored.IDHash(call(i).CallID) })},
 		{"account_id", values(n, func(i int) string { return c.Taken[i].Main })},
@@ -161,14 +139,14 @@ func (u *usageCount) add(t *settle.TakenCall) {
 	}
 }
 
-func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
+func writeClosedUsage(ctx context.Context, to inserter, c *settle.Chunk) error {
 	u := countUsage(c.Taken)
 	n := len(u)
 	cohorts := make(map[string]string, len(c.States))
 	for i := range c.States {
 		cohorts[c.States[i].AccountID] = c.States[i].Cohort
 	}
-	return s.insert(ctx, "closed_usage", []column{
+	return to.insert(ctx, "closed_usage", []column{
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		{"account_id", values(n, func(i int) string { return u[i].account })},
 		{"day", days(n, func(i int) billing.Day { return u[i].day })},
@@ -184,10 +162,10 @@ func (s *Store) writeClosedUsage(ctx context.Context, c *settle.Chunk) error {
 	})
 }
 
-func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
+func writeBills(ctx context.Context, to inserter, c *settle.Chunk) error {
 	b := c.Bills
 	n := len(b)
-	return s.insert(ctx, "closed_bills", []column{
+	return to.insert(ctx, "closed_bills", []column{
 		{"bill_id", values(n, func(i int) string { return b[i].BillID })},
 		{"account_id", values(n, func(i int) string { return b[i].AccountID })},
 		{"cycle", values(n, func(i int) string { return string(b[i].Period.Cycle) })},
@@ -209,14 +187,14 @@ func (s *Store) writeBills(ctx context.Context, c *settle.Chunk) error {
 	})
 }
 
-func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
+func writeLines(ctx context.Context, to inserter, c *settle.Chunk) error {
 	l, of := linesOf(c.Bills)
 	var explain [][]byte
 	for at := range c.Bills {
 		explain = append(explain, c.BillTexts[at].Explain...)
 	}
 	n := len(l)
-	return s.insert(ctx, "closed_bill_lines", []column{
+	return to.insert(ctx, "closed_bill_lines", []column{
 		{"bill_id", values(n, func(i int) string { return of[i].BillID })},
 		{"account_id", values(n, func(i int) string { return of[i].AccountID })},
 		{"closed_at", instants(n, func(i int) billing.Instant { return of[i].ClosedAt })},
@@ -234,10 +212,10 @@ func (s *Store) writeLines(ctx context.Context, c *settle.Chunk) error {
 	})
 }
 
-func (s *Store) writeEntries(ctx context.Context, c *settle.Chunk) error {
+func writeEntries(ctx context.Context, to inserter, c *settle.Chunk) error {
 	e := c.Ledger
 	n := len(e)
-	return s.insert(ctx, "booked_entries", []column{
+	return to.insert(ctx, "booked_entries", []column{
 		{"entry_id", values(n, func(i int) string { return e[i].EntryID })},
 		{"account_id", values(n, func(i int) string { return e[i].AccountID })},
 		{"at", instants(n, func(i int) billing.Instant { return e[i].At })},
@@ -250,10 +228,10 @@ func (s *Store) writeEntries(ctx context.Context, c *settle.Chunk) error {
 	})
 }
 
-func (s *Store) writeStatus(ctx context.Context, c *settle.Chunk) error {
+func writeStatus(ctx context.Context, to inserter, c *settle.Chunk) error {
 	all := c.Status
 	n := len(all)
-	err := s.insert(ctx, "status_changes", append(statusColumns(all),
+	err := to.insert(ctx, "status_changes", append(statusColumns(all),
 		column{"provisional", values(n, func(int) bool { return false })},
 		column{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		// Rows written before said_status existed have versions of the same kind.
@@ -261,7 +239,7 @@ func (s *Store) writeStatus(ctx context.Context, c *settle.Chunk) error {
 	if err != nil {
 		return err
 	}
-	return s.WriteSaid(ctx, c.Said)
+	return to.insert(ctx, "said_status", saidRows(c.Said))
 }
 
 func statusColumns(all []billing.StatusChange) []column {
@@ -276,18 +254,14 @@ func statusColumns(all []billing.StatusChange) []column {
 	}
 }
 
-func (s *Store) writeRequalified(ctx context.Context, c *settle.Chunk) error {
-	return s.Requalify(ctx, c.Moment.At, c.Requalified)
-}
-
 // latestSlots is how many closings in a row leave states in account_latest.
 const latestSlots = 4
 
-func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
+func writeStates(ctx context.Context, to inserter, c *settle.Chunk) error {
 	st := c.States
 	n := len(st)
 	slot := uint8((int64(c.Moment.Day)%latestSlots + latestSlots) % latestSlots)
-	err := s.insert(ctx, "account_latest", []column{
+	err := to.insert(ctx, "account_latest", []column{
 		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
 		{"slot", values(n, func(int) uint8 { return slot })},
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
@@ -298,7 +272,7 @@ func (s *Store) writeStates(ctx context.Context, c *settle.Chunk) error {
 	}
 	due := func(i int) billing.Instant { return min(st[i].DueAt, dueMax) }
 	statusDue := func(i int) billing.Instant { return min(st[i].StatusDue, dueMax) }
-	return s.insert(ctx, "account_states", []column{
+	return to.insert(ctx, "account_states", []column{
 		{"account_id", values(n, func(i int) string { return st[i].AccountID })},
 		{"closed_at", instants(n, func(int) billing.Instant { return c.Moment.At })},
 		{"state", values(n, func(i int) []byte { return st[i].JSON })},
