@@ -91,11 +91,8 @@ func (w *walk) some() (list []known, err error) {
 // is stored.
 func (c *closer) closeAll(ctx context.Context, w *walk) error {
 	group, ctx := errgroup.WithContext(ctx)
-	lists, full := make(chan []known), make(chan ChunkRows)
-	empty := make(chan ChunkRows, 2) // one is filled while the other is stored
-	for range cap(empty) {
-		empty <- c.loop.Store.ChunkRows()
-	}
+	lists, full, empty := make(chan []known), make(chan ChunkRows), make(chan ChunkRows, 1)
+	empty <- c.loop.Store.ChunkRows()
 	group.Go(func() error { defer close(lists); return c.gatherAll(ctx, w, lists) })
 	group.Go(func() error { defer close(full); return c.closeLists(ctx, lists, full, empty) })
 	group.Go(func() error {
@@ -115,29 +112,31 @@ func (c *closer) closeAll(ctx context.Context, w *walk) error {
 func (c *closer) closeLists(
 	ctx context.Context, lists <-chan []known, full chan<- ChunkRows, empty <-chan ChunkRows,
 ) error {
-	rows := <-empty
+	var rows ChunkRows // nil while they are stored
 	for list := range lists {
 		chunk, err := c.closeSome(list)
 		if err != nil {
 			return err
 		}
+		if rows == nil {
+			select {
+			case rows = <-empty:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		if err := rows.Add(ctx, chunk); err != nil {
 			return err
 		}
-		if !rows.Full() {
-			continue
-		}
-		if err := hand(ctx, full, rows); err != nil {
-			return err
-		}
-		select {
-		case rows = <-empty:
-		case <-ctx.Done():
-			return ctx.Err()
+		if rows.Full() {
+			if err := hand(ctx, full, rows); err != nil {
+				return err
+			}
+			rows = nil
 		}
 	}
-	if ctx.Err() != nil {
-		return ctx.Err() // the lists ended since something failed
+	if rows == nil || ctx.Err() != nil { // the lists end where something failed, too
+		return ctx.Err()
 	}
 	return hand(ctx, full, rows)
 }

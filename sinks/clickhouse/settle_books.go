@@ -18,7 +18,8 @@ func (s *Store) FinishClosing(ctx context.Context, w settle.Window) (*settle.Boo
 	if err := s.resolveWaiting(ctx, w.Moment.At); err != nil {
 		return nil, err
 	}
-	parts, err := s.CountBooks(ctx, w.Settlement.Barriers, w.Gaps, w.Moment.At)
+	// No closing before can have taken a record between these barriers.
+	parts, err := s.countBooks(ctx, w.Settlement.Barriers, w.Gaps, w.Moment.At, w.Moment.At)
 	return &settle.Books{Partitions: parts}, err
 }
 
@@ -96,18 +97,19 @@ func (s *Store) losers(ctx context.Context, w settle.Window, ids []uint64) ([]*l
 
 // The terms of the books, each by a condition of its own, for a delivery as in proof.from that is
 // joined with the call taken at its place (w); taken tells whether its call was taken, wherever.
+// Outcomes are the numbers of taken_calls: 0 is none, 1 is free, all others are charged.
 const (
 	refused = `(q.reason NOT IN ('', 'unknown_account') AND q.resolved IN ('', 'requeued'))`
 	held    = `(q.reason = 'unknown_account' AND q.resolved = '')`
 	copied  = `(` + isCall + ` AND ` + copyStands + `)`
-	event   = `(` + isEvent + ` AND e.there = 1)`
+	event   = `(` + isEvent + ` AND d.event)`
 
-	charged     = copied + ` AND w.outcome IN ('covered', 'postpaid', 'uncovered')`
-	free        = copied + ` AND w.outcome = 'free'`
-	duplicate   = copied + ` AND w.outcome = '' AND taken AND NOT ` + refused + ` AND NOT ` + held
+	charged     = copied + ` AND w.outcome > 1`
+	free        = copied + ` AND w.outcome = 1`
+	duplicate   = copied + ` AND w.outcome = 0 AND taken AND NOT ` + refused + ` AND NOT ` + held
 	quarantined = `q.there = 1 AND (d.outcome = 'quarantined' OR (` + copied + ` OR ` + event +
-		`) AND w.outcome = '' AND ` + refused + `)`
-	waiting = copied + ` AND w.outcome = '' AND NOT ` + refused + ` AND (` + held +
+		`) AND w.outcome = 0 AND ` + refused + `)`
+	waiting = copied + ` AND w.outcome = 0 AND NOT ` + refused + ` AND (` + held +
 		` OR NOT taken) OR ` + event + ` AND ` + held
 	events = event + ` AND NOT ` + refused + ` AND NOT ` + held
 )
@@ -116,6 +118,13 @@ const (
 // as of a closing (B21).
 func (s *Store) CountBooks(
 	ctx context.Context, ranges []stored.Barrier, gaps []stored.Gap, at billing.Instant,
+) ([]settle.PartitionBooks, error) {
+	return s.countBooks(ctx, ranges, gaps, 0, at)
+}
+
+// countBooks is CountBooks where no closing before since took a record of the ranges.
+func (s *Store) countBooks(
+	ctx context.Context, ranges []stored.Barrier, gaps []stored.Gap, since, at billing.Instant,
 ) ([]settle.PartitionBooks, error) {
 	read := stored.Without(ranges, gaps)
 	spans, err := s.spans(ctx, read)
@@ -129,7 +138,7 @@ func (s *Store) CountBooks(
 		byLog[logOf(r)] = &out[i]
 	}
 	for _, p := range proofs(read, whole(spans)) {
-		if err := s.countSlice(ctx, &p, at, byLog); err != nil {
+		if err := s.countSlice(ctx, &p, since, at, byLog); err != nil {
 			return nil, err
 		}
 	}
@@ -138,12 +147,17 @@ func (s *Store) CountBooks(
 
 // countSlice adds a slice's deliveries to the books of their partitions.
 func (s *Store) countSlice(
-	ctx context.Context, p *proof, at billing.Instant, byLog map[string]*settle.PartitionBooks,
+	ctx context.Context, p *proof, since, at billing.Instant,
+	byLog map[string]*settle.PartitionBooks,
 ) error {
 	from, args := p.from()
 	ids, more := p.deliveries("id_hash FROM deliveries")
 	number, topics := p.topicNumber()
 	where, places := inRanges(p.ranges)
+	places = append([]any{since.Time(), at.Time()}, places...)
+	if since == 0 { // of all calls that were ever taken
+		where, places = where+" AND id_hash IN ("+ids+")", append(places, more...)
+	}
 	var terms []string
 	for _, t := range []string{charged, free, duplicate, quarantined, waiting, events} {
 		terms = append(terms, "("+t+")")
@@ -158,12 +172,12 @@ func (s *Store) countSlice(
 			toInt64(countIf(terms[4])), toInt64(countIf(terms[5])), toInt64(countIf(terms[6])),
 			arraySort(groupArrayIf(10)(d.offset, is_data != arrayCount(terms)))
 		FROM ` + from + `
-		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, toString(outcome) AS outcome
-			FROM taken_calls WHERE closed_at <= ? AND ` + where + ` AND id_hash IN (` + ids + `)
+		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, toInt8(outcome) AS outcome
+			FROM taken_calls WHERE closed_at >= ? AND closed_at <= ? AND ` + where + ` AND ` + p.slice() + `
 			) AS w ON w.topic_number = d.topic_number AND w.partition = d.partition
 				AND w.offset = d.offset
 		GROUP BY d.topic, d.partition SETTINGS join_use_nulls = 0`
-	args = slices.Concat([]any{at.Time()}, more, args, topics, []any{at.Time()}, places, more)
+	args = slices.Concat([]any{at.Time()}, more, args, topics, places)
 	return s.each(ctx, "count the books", sql, args, func(rows driverRows) error {
 		var b settle.PartitionBooks
 		err := rows.Scan(&b.Topic, &b.Partition, &b.Data, &b.Aborted, &b.Control, &b.Compacted,

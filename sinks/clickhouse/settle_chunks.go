@@ -32,9 +32,9 @@ type inserter interface {
 
 type chunkTable func(context.Context, inserter, *settle.Chunk) error
 
-// bufferBytesMax is how much waits at most before it is stored: the rows of some 15,000 accounts
+// bufferBytesMax is how much waits at most before it is stored: the rows of some 20,000 accounts
 // with three calls each.
-const bufferBytesMax = 96 << 20
+const bufferBytesMax = 144 << 20
 
 // chunkTables write the rows of a chunk, in any order. The states come after them: they say that
 // everything else of their accounts is stored.
@@ -43,7 +43,7 @@ var chunkTables = []chunkTable{
 	writeTakenByLine, writeTotals, writeCounts, writePackages,
 }
 
-// stateTables are what writeStates writes, in its order.
+// stateTables are what writeStates writes.
 var stateTables = []string{"account_latest", "account_states"}
 
 // ChunkRows implements settle.Store.
@@ -113,12 +113,14 @@ func (r *chunkRows) Store(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	group, together = errgroup.WithContext(ctx)
 	for _, table := range stateTables {
 		if w := r.tables[table]; w != nil {
-			if err := r.store.insertBuffer(ctx, w); err != nil {
-				return err
-			}
+			group.Go(func() error { return r.store.insertBuffer(together, w) })
 		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	r.driver, r.requalified = nil, nil
 	for _, w := range r.tables { // each alike
