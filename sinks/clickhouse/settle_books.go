@@ -71,13 +71,15 @@ func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
 // looks at and the calls that were taken: only these can have losers.
 func movedIDs(w settle.Window) (string, []any) {
 	const place = "id_hash, topic, partition, offset"
+	number, topics := topicNumber(w.Settlement.Barriers)
 	copies, args := copiesIn(w, place, "")
 	hashes, more := copiesIn(w, "id_hash", "")
-	return "SELECT id_hash FROM (" + copies + " UNION ALL SELECT " + place + ` FROM taken_calls
-			WHERE closed_at <= ? AND id_hash IN (` + hashes + `))
+	return "SELECT id_hash FROM (SELECT id_hash, partition, offset, " + number + " FROM (" + copies +
+			" UNION ALL SELECT " + place + ` FROM taken_calls
+				WHERE closed_at <= ? AND id_hash IN (` + hashes + `)))
 		GROUP BY id_hash HAVING min(offset) != max(offset) OR min(partition) != max(partition)
-			OR min(topic) != max(topic)`,
-		slices.Concat(args, []any{w.Moment.At.Time()}, more)
+			OR min(topic_number) != max(topic_number)`,
+		slices.Concat(topics, args, []any{w.Moment.At.Time()}, more)
 }
 
 func (s *Store) losers(ctx context.Context, w settle.Window, ids []uint64) ([]*loser, error) {
@@ -152,7 +154,7 @@ func (s *Store) countSlice(
 ) error {
 	from, args := p.from()
 	ids, more := p.deliveries("id_hash FROM deliveries")
-	number, topics := p.topicNumber()
+	number, topics := topicNumber(p.ranges)
 	where, places := inRanges(p.ranges)
 	places = append([]any{since.Time(), at.Time()}, places...)
 	if since == 0 { // of all calls that were ever taken
