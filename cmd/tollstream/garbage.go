@@ -23,7 +23,7 @@ type heap struct {
 // makes and leaves a great many small things, and collecting by halves was a third of its time.
 var (
 	heapOfIngest = heap{free: 160 << 20, percent: 25, most: 232 << 20}
-	heapOfSettle = heap{free: 640 << 20, percent: 50}
+	heapOfSettle = heap{free: 640 << 20, percent: 50, most: 960 << 20}
 )
 
 // collectBy has the garbage collector begin as suits the roles, unless the environment says
