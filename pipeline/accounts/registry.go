@@ -11,7 +11,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strings"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -47,6 +46,7 @@ type Registry struct {
 	voided   map[ownCall]bool           // calls that their accounts took back
 	closed   map[string]billing.Day     // main account -> first day on which it bills no calls
 	waiting  map[string][]billing.AccountEvent
+	texts    billing.Keeper // of the keys and values
 }
 
 // ownCall is a call id in the mouth of an account: one account cannot speak of another's calls.
@@ -230,7 +230,7 @@ func (r *Registry) judge(cat *catalog.Catalog, d Decision) Decision {
 		}
 	case billing.UsageVoided:
 		for _, id := range ev.CallIDs {
-			r.voided[ownCall{strings.Clone(ev.AccountID), strings.Clone(id)}] = true
+			r.voided[ownCall{r.texts.Keep(ev.AccountID), r.texts.Keep(id)}] = true
 		}
 	case billing.AccountClosed:
 		r.close(cat, ev)
@@ -247,7 +247,7 @@ func (r *Registry) open(d Decision) Decision {
 	case open:
 		return d.refuse(billing.OpenedTwice, "%s is open since %s", ev.AccountID, at)
 	default:
-		r.opened[strings.Clone(ev.AccountID)] = ev.OpenedAt
+		r.opened[r.texts.Keep(ev.AccountID)] = ev.OpenedAt
 	}
 	return d
 }
@@ -257,7 +257,7 @@ func (r *Registry) close(cat *catalog.Catalog, ev *billing.AccountEvent) {
 	cycle := cat.CohortOf(r.OpenedAt(ev.AccountID)).Cycle
 	end := billing.PeriodOf(cycle, billing.DayOf(ev.EffectiveAt, cat.Settings.Zone)).End
 	if from, is := find(r, closed, ev.AccountID); !is || end < from {
-		r.closed[strings.Clone(ev.AccountID)] = end
+		r.closed[r.texts.Keep(ev.AccountID)] = end
 	}
 }
 
@@ -274,7 +274,7 @@ func (r *Registry) claim(d Decision) Decision {
 	case claimed:
 		return d.refuse(billing.SubAccountTaken, "%s belongs to %s", ev.SubAccountID, main)
 	default:
-		r.mains[strings.Clone(ev.SubAccountID)] = strings.Clone(ev.AccountID)
+		r.mains[r.texts.Keep(ev.SubAccountID)] = r.texts.Keep(ev.AccountID)
 	}
 	return d
 }

@@ -1,8 +1,9 @@
 package settle
 
 import (
-	"encoding/json"
 	"fmt"
+
+	json "github.com/go-json-experiment/json/v1"
 
 	"tollstream/pipeline/accounts"
 	"tollstream/pipeline/billing"

@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -249,7 +248,7 @@ func (c *closer) closeOne(m *made, of *known) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
-	saved, err := json.Marshal(account)
+	saved, err := account.AppendJSON(nil)
 	if err != nil {
 		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
 	}

@@ -127,12 +127,13 @@ func (s *Store) strings(
 	}
 	defer rows.Close() //nolint:errcheck // only read
 	var out []string
+	var texts billing.Keeper
 	for rows.Next() {
 		var x string
 		if err := rows.Scan(&x); err != nil {
 			return nil, s.options.explain(doing, err)
 		}
-		out = append(out, x)
+		out = append(out, texts.Keep(x))
 	}
 	return out, s.options.explain(doing, rows.Err())
 }
