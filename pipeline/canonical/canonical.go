@@ -103,6 +103,24 @@ func AppendString(b []byte, s string) []byte {
 // characters, quotes, backslashes, U+2028, U+2029, U+FFFD, and what is not UTF-8.
 func plain(s string) bool {
 	for i := range len(s) {
+		if !asItIs[s[i]] {
+			return plainFrom(s, i)
+		}
+	}
+	return true
+}
+
+// asItIs are the ASCII characters that stand for themselves.
+var asItIs = func() (is [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
+
+// plainFrom is plain from a place on at which something is not ASCII.
+func plainFrom(s string, from int) bool {
+	for i := from; i < len(s); i++ {
 		switch c := s[i]; {
 		case c < ' ', c == '"', c == '\\':
 			return false
@@ -112,5 +130,5 @@ func plain(s string) bool {
 			return false
 		}
 	}
-	return utf8.ValidString(s)
+	return utf8.ValidString(s[from:])
 }

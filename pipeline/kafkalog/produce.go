@@ -20,7 +20,7 @@ type ProducerOptions struct {
 	// Transport gives TLS and SASL; its fields are copied.
 	Transport *kafka.Transport
 	ClientID  string
-	// Compression default zstd.
+	// Compression default lz4: on bills it takes half the time of zstd, and twice the room.
 	Compression kafka.Compression
 	// BatchBytes bounds one request per partition, and so one record; default 1 MiB less a
 	// little, what brokers take unless told otherwise.
@@ -89,7 +89,7 @@ func NewProducer(o ProducerOptions) (*Producer, error) {
 	if err := shared.Validate(); err != nil {
 		return nil, fmt.Errorf("producer options: %w", err)
 	}
-	setDefault(&o.Compression, kafka.Zstd)
+	setDefault(&o.Compression, kafka.Lz4)
 	setDefault(&o.BatchBytes, 1_000_000)
 	setDefault(&o.Attempts, 5)
 	transport := ownTransport(shared.withDefaults())

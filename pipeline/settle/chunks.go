@@ -19,7 +19,7 @@ import (
 // chunkAccountsMax and chunkCallsMax bound how much of a closing is in memory at once: a chunk that
 // is closed, one that was read and waits, and one that is read.
 const (
-	chunkAccountsMax = 5_000
+	chunkAccountsMax = 2_000
 	chunkCallsMax    = 100_000
 )
 
@@ -248,7 +248,8 @@ func (c *closer) closeOne(m *made, of *known) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errHalt, err)
 	}
-	saved, err := account.AppendJSON(nil)
+	const growth = 1 << 10 // what a day adds, mostly
+	saved, err := account.AppendJSON(make([]byte, 0, len(of.state)+growth))
 	if err != nil {
 		return fmt.Errorf("%w: account %s: %w", errHalt, id, err)
 	}

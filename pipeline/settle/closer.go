@@ -149,7 +149,8 @@ func (c *closer) closeAccounts(ctx context.Context, w Window) error {
 
 // publish writes the closing's bills and status changes to their topics, from what is stored.
 func (c *closer) publish(ctx context.Context) error {
-	const together = 1_000
+	// The producer waits some milliseconds for more before it sends what is no full batch.
+	const together = 5_000
 	c.made.Billed, c.made.Statuses = nil, nil
 	sent := make(chan error, 1) // what is read goes out while the next is read
 	sent <- nil

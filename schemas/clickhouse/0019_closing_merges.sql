@@ -1,4 +1,4 @@
--- A closing inserts rows of some thirty thousand accounts at once. Merges of five such parts, and of five
+-- A closing inserts rows of some thirty-five thousand accounts at once. Merges of five such parts, and of five
 -- of these again, took as much of the server as all its inserts, while they were waited for. With a
 -- base of 200 it waits for about forty parts of a size while they are young. The older parts are, the
 -- fewer it waits for: small ones merge within an hour, as before, large ones when the closing is over.

@@ -68,7 +68,8 @@ func (s *Store) recordLosers(ctx context.Context, w settle.Window) error {
 }
 
 // movedIDs selects the hashes of ids that stand at several places among the copies that a closing
-// looks at and the calls that were taken: only these can have losers.
+// looks at and the calls that closings before took: only these can have losers. What this closing
+// took stands among the copies.
 func movedIDs(w settle.Window) (string, []any) {
 	const place = "id_hash, topic, partition, offset"
 	number, topics := topicNumber(w.Settlement.Barriers)
@@ -76,7 +77,7 @@ func movedIDs(w settle.Window) (string, []any) {
 	hashes, more := copiesIn(w, "id_hash", "")
 	return "SELECT id_hash FROM (SELECT id_hash, partition, offset, " + number + " FROM (" + copies +
 			" UNION ALL SELECT " + place + ` FROM taken_calls
-				WHERE closed_at <= ? AND id_hash IN (` + hashes + `)))
+				WHERE closed_at < ? AND id_hash IN (` + hashes + `)))
 		GROUP BY id_hash HAVING min(offset) != max(offset) OR min(partition) != max(partition)
 			OR min(topic_number) != max(topic_number)`,
 		slices.Concat(topics, args, []any{w.Moment.At.Time()}, more)

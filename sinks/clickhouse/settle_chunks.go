@@ -32,9 +32,9 @@ type inserter interface {
 
 type chunkTable func(context.Context, inserter, *settle.Chunk) error
 
-// bufferBytesMax is how much waits at most before it is stored: the rows of some 30,000 accounts
+// bufferBytesMax is how much waits at most before it is stored: the rows of some 35,000 accounts
 // with three calls each.
-const bufferBytesMax = 192 << 20
+const bufferBytesMax = 240 << 20
 
 // chunkTables write the rows of a chunk, in any order. The states come after them: they say that
 // everything else of their accounts is stored.
