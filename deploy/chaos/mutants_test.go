@@ -117,14 +117,14 @@ SETTINGS non_replicated_deduplication_window = 10000
 	"github.com/ClickHouse/clickhouse-go/v2"
 `},
 		{File: insertion, Old: `
-	var body io.Reader = b
+	return s.insertNative(ctx, table, b.names, b)
 `, New: `
 	if table == "call_copies" {
 		token := fmt.Sprint(len(b.order), b.order[0], b.order[len(b.order)-1])
 		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 			"insert_deduplication_token": token}))
 	}
-	var body io.Reader = b
+	return s.insertNative(ctx, table, b.names, b)
 `}}},
 }
 
