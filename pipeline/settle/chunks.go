@@ -127,6 +127,7 @@ func (c *closer) closeLists(
 		if err := rows.Add(ctx, chunk); err != nil {
 			return err
 		}
+		c.loop.Progress.Moved()
 		if rows.Full() {
 			if err := hand(ctx, full, rows); err != nil {
 				return err
