@@ -73,7 +73,6 @@ func fill(t *testing.T, random *rand.Rand, v reflect.Value) {
 		v.SetUint(uint64(random.IntN(100)))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Map:
 	default:
 		t.Fatalf("no value for a %s", v.Type())
 	}

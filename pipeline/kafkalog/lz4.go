@@ -24,8 +24,7 @@ const (
 var errLZ4 = errors.New("not an LZ4 frame that Kafka's clients write")
 
 // unlz4 reads a frame straight into a block: the library's own reader copies everything once more.
-// Of checksums there is none to look at, as in Kafka's own client, since that of the batch covers
-// all bytes of the frame.
+// It looks at none of the frame's checksums, since that of the batch covers all bytes of the frame.
 func unlz4(out, b []byte) ([]byte, error) {
 	if len(b) < lz4DescriptorMin {
 		return nil, errShort

@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -119,10 +118,7 @@ func (s *Store) writeCalls(b *block, c *stored.Calls) {
 	shared("legacy_tag", func(s *stored.Shape) string { return string(s.Legacy) })
 	flags := func(name string, of func(s *stored.Shape) bool) {
 		b.octets(name, "Bool", func(row uint32) byte {
-			if of(c.Shapes[c.Shape[row]]) {
-				return 1
-			}
-			return 0
+			return octet(of(c.Shapes[c.Shape[row]]))
 		})
 	}
 	flags("charged", func(s *stored.Shape) bool { return s.Charged })
@@ -181,8 +177,7 @@ func pairsOf(dims, names []string) (p pairs) {
 	for i, v := range dims {
 		if v != "" {
 			p.n++
-			p.names = append(binary.AppendUvarint(p.names, uint64(len(names[i]))), names[i]...)
-			p.values = append(binary.AppendUvarint(p.values, uint64(len(v))), v...)
+			p.names, p.values = appendText(p.names, names[i]), appendText(p.values, v)
 		}
 	}
 	return p

@@ -127,7 +127,7 @@ func (b *block) step() {
 
 func (b *block) varint(n int)      { b.buf = binary.AppendUvarint(b.buf, uint64(n)) }
 func (b *block) uint64(n uint64)   { b.buf = binary.LittleEndian.AppendUint64(b.buf, n) }
-func (b *block) text(s string)     { b.varint(len(s)); b.buf = append(b.buf, s...) }
+func (b *block) text(s string)     { b.buf = appendText(b.buf, s) }
 func (b *block) append(raw []byte) { b.buf = append(b.buf, raw...) }
 
 // column adds a column that has to be of a type, which the table's own type may detail further.
