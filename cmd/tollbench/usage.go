@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // usage is what a process has used so far, as the kernel of Linux counts it.
@@ -22,12 +24,23 @@ func usageOf(pid int) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	stat, err := p.Stat()
+	cpu, err := cpuOf(pid)
 	if err != nil {
 		return usage{}, err
 	}
 	status, err := p.NewStatus()
-	return usage{CPU: stat.CPUTime(), Peak: status.VmHWM}, err
+	return usage{CPU: cpu, Peak: status.VmHWM}, err
+}
+
+// cpuOf reads a process's own clock, in seconds. /proc counts in hundredths of a second, and a short
+// run can be over before the first of them.
+func cpuOf(pid int) (float64, error) {
+	const ofProcess = 2 // CPUCLOCK_SCHED, below the number of the process: see clock_getcpuclockid(3)
+	var spent unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|ofProcess), &spent); err != nil {
+		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, err)
+	}
+	return time.Duration(spent.Nano()).Seconds(), nil
 }
 
 // watchResident notes every second what is resident of a process, until it is asked for that.

@@ -8,9 +8,3 @@
 ALTER TABLE deliveries
     MODIFY COLUMN offset CODEC(Delta, LZ4),
     MODIFY COLUMN appended_at CODEC(Delta, LZ4);
-
--- A backlog leaves a part of each day at each insert. To merge twenty of them at once moves a row less
--- often than to merge ten, and mostly when the backlog is over.
-ALTER TABLE deliveries MODIFY SETTING min_parts_to_merge_at_once = 20;
-
-ALTER TABLE call_copies MODIFY SETTING min_parts_to_merge_at_once = 20;
