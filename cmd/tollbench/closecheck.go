@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"syscall"
+	"os"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/shopspring/decimal"
@@ -49,7 +49,7 @@ func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 		if err != nil {
 			return r, err
 		}
-		before, err := ownCPU()
+		before, err := cpuOf(os.Getpid())
 		if err != nil {
 			return r, err
 		}
@@ -59,7 +59,7 @@ func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 				return r, err
 			}
 		}
-		after, err := ownCPU()
+		after, err := cpuOf(os.Getpid())
 		if err != nil {
 			return r, err
 		}
@@ -73,7 +73,7 @@ func rateAlone(cat *catalog.Catalog, n int) (r rated, err error) {
 func rateOnly(
 	cat *catalog.Catalog, made []*closing.Account, calls [][]closing.Call,
 ) (cpu float64, err error) {
-	before, err := ownCPU()
+	before, err := cpuOf(os.Getpid())
 	if err != nil {
 		return 0, err
 	}
@@ -93,7 +93,7 @@ func rateOnly(
 			}
 		}
 	}
-	after, err := ownCPU()
+	after, err := cpuOf(os.Getpid())
 	return after - before, err
 }
 
@@ -122,13 +122,6 @@ func (f *closeFeed) inMemory(
 		calls = append(calls, copied.Call())
 	}
 	return a, calls
-}
-
-// ownCPU is what this process has used, in seconds.
-func ownCPU() (float64, error) {
-	var u syscall.Rusage
-	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, err
 }
 
 // check compares what the closing left with what has to be there: a bill with the right total and

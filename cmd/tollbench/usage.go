@@ -32,8 +32,8 @@ func usageOf(pid int) (usage, error) {
 	return usage{CPU: cpu, Peak: status.VmHWM}, err
 }
 
-// cpuOf reads a process's own clock, in seconds. /proc counts in hundredths of a second, and a short
-// run can be over before the first of them.
+// cpuOf reads a process's own clock, in seconds. /proc counts in hundredths of a second, and a
+// short run can be over before the first of them.
 func cpuOf(pid int) (float64, error) {
 	const ofProcess = 2 // CPUCLOCK_SCHED, below the number of the process: see clock_getcpuclockid(3)
 	var spent unix.Timespec

@@ -83,6 +83,7 @@ func movedIDs(w settle.Window) (string, []any) {
 		slices.Concat(topics, args, []any{w.Moment.At.Time()}, more)
 }
 
+// losers lists them for some ids. FINAL alone would read all that was ever taken, whole.
 func (s *Store) losers(ctx context.Context, w settle.Window, ids []uint64) ([]*loser, error) {
 	copies, args := copiesIn(w, "* EXCEPT (main_account), id_hash", "FINAL", ids...)
 	sql := `SELECT c.topic, c.partition, c.offset, c.appended_at, c.call_id, c.account_id,
@@ -90,17 +91,18 @@ func (s *Store) losers(ctx context.Context, w settle.Window, ids []uint64) ([]*l
 		FROM (` + copies + `) AS c
 		INNER JOIN (
 			SELECT call_id, caller, occurred_at, topic, partition, offset
-			FROM taken_calls FINAL WHERE closed_at <= ? AND id_hash IN (?)) AS t
+			FROM taken_calls FINAL PREWHERE id_hash IN (?) WHERE closed_at <= ?) AS t
 			ON t.call_id = c.call_id
 		INNER JOIN (` + routesAt + `) AS r ON r.account_id = c.account_id
 		WHERE c.no_tag = '' AND (c.topic, c.partition, c.offset) != (t.topic, t.partition, t.offset)`
 	return s.readLosers(longLists(ctx), sql+prunePartitions,
-		append(args, w.Moment.At.Time(), ids, w.Moment.At.Time())...)
+		append(args, ids, w.Moment.At.Time(), w.Moment.At.Time())...)
 }
 
 // The terms of the books, each by a condition of its own, for a delivery as in proof.from that is
-// joined with the call taken at its place (w); taken tells whether its call was taken, wherever.
-// Outcomes are the numbers of taken_calls: 0 is none, 1 is free, all others are charged.
+// joined with the call taken at its place (w); taken tells, where there is none, whether its call
+// was taken somewhere else. Outcomes are the numbers of taken_calls: 0 is none, 1 is free, all
+// others are charged.
 const (
 	refused = `(q.reason NOT IN ('', 'unknown_account') AND q.resolved IN ('', 'requeued'))`
 	held    = `(q.reason = 'unknown_account' AND q.resolved = '')`
@@ -154,19 +156,26 @@ func (s *Store) countSlice(
 	byLog map[string]*settle.PartitionBooks,
 ) error {
 	from, args := p.from()
-	ids, more := p.deliveries("id_hash FROM deliveries")
 	number, topics := topicNumber(p.ranges)
 	where, places := inRanges(p.ranges)
-	places = append([]any{since.Time(), at.Time()}, places...)
+	took := "SELECT " + number + ", partition, offset, toInt8(outcome) AS outcome " +
+		"FROM taken_calls WHERE closed_at >= ? AND closed_at <= ? AND " + where + " AND " + p.slice()
+	places = slices.Concat(topics, []any{since.Time(), at.Time()}, places)
+	ids, more := p.deliveries("id_hash FROM deliveries")
 	if since == 0 { // of all calls that were ever taken
-		where, places = where+" AND id_hash IN ("+ids+")", append(places, more...)
+		took, places = took+" AND id_hash IN ("+ids+")", append(places, more...)
+	} else { // nearly all were taken at their places, and few ids are quickly looked for
+		ids, more = p.deliveries("id_hash, " + number + ", partition, offset FROM deliveries")
+		ids = "SELECT id_hash FROM (" + ids + ") WHERE (topic_number, partition, offset) NOT IN " +
+			"(SELECT topic_number, partition, offset FROM (" + took + "))"
+		more = slices.Concat(topics, more, places)
 	}
 	var terms []string
 	for _, t := range []string{charged, free, duplicate, quarantined, waiting, events} {
 		terms = append(terms, "("+t+")")
 	}
 	sql := `WITH d.id_hash IN (SELECT id_hash FROM taken_calls
-				WHERE closed_at <= ? AND id_hash IN (` + ids + `)) AS taken,
+				PREWHERE id_hash IN (` + ids + `) WHERE closed_at <= ?) AS taken,
 			[` + strings.Join(terms, ", ") + `] AS terms,
 			d.outcome IN ('data', 'quarantined') AS is_data
 		SELECT d.topic, d.partition, toInt64(countIf(is_data)), toInt64(countIf(d.outcome = 'aborted')),
@@ -175,12 +184,10 @@ func (s *Store) countSlice(
 			toInt64(countIf(terms[4])), toInt64(countIf(terms[5])), toInt64(countIf(terms[6])),
 			arraySort(groupArrayIf(10)(d.offset, is_data != arrayCount(terms)))
 		FROM ` + from + `
-		LEFT ANY JOIN (SELECT ` + number + `, partition, offset, toInt8(outcome) AS outcome
-			FROM taken_calls WHERE closed_at >= ? AND closed_at <= ? AND ` + where + ` AND ` + p.slice() + `
-			) AS w ON w.topic_number = d.topic_number AND w.partition = d.partition
-				AND w.offset = d.offset
+		LEFT ANY JOIN (` + took + `) AS w ON w.topic_number = d.topic_number
+			AND w.partition = d.partition AND w.offset = d.offset
 		GROUP BY d.topic, d.partition SETTINGS join_use_nulls = 0`
-	args = slices.Concat([]any{at.Time()}, more, args, topics, places)
+	args = slices.Concat(more, []any{at.Time()}, args, places)
 	return s.each(ctx, "count the books", sql, args, func(rows driverRows) error {
 		var b settle.PartitionBooks
 		err := rows.Scan(&b.Topic, &b.Partition, &b.Data, &b.Aborted, &b.Control, &b.Compacted,

@@ -20,8 +20,8 @@ func (s *Store) TakenBefore(
 	const doing = "read calls that are taken back"
 	hashes := list(len(callIDs), func(i int) uint64 { return stored.IDHash(callIDs[i]) })
 	rows, err := s.conn.Query(ctx, `SELECT call_id, toString(outcome), toString(tag), day, package_id
-		FROM taken_calls FINAL
-		WHERE id_hash IN (?) AND call_id IN (?) AND account_id = ? AND closed_at < ?
+		FROM taken_calls FINAL PREWHERE id_hash IN (?)
+		WHERE call_id IN (?) AND account_id = ? AND closed_at < ?
 			AND call_id NOT IN (
 				SELECT call_id FROM reversed_calls WHERE account_id = ? AND closed_at < ?)
 		ORDER BY call_id`, hashes, callIDs, main, before.Time(), main, before.Time())
