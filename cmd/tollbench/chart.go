@@ -4,6 +4,7 @@ import (
 	"errors"
 	"image/color"
 	"os"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -69,6 +70,7 @@ func (r *report) chart(path string) error {
 func barPlot(axis string, names []string, values ...plotter.Values) (*plot.Plot, error) {
 	p := plot.New()
 	p.X.Label.Text, p.X.Min = axis, 0
+	p.X.Tick.Marker = plot.TickerFunc(plainTicks)
 	p.NominalY(names...)
 	var last *plotter.BarChart
 	for i, v := range values {
@@ -87,4 +89,15 @@ func barPlot(axis string, names []string, values ...plotter.Values) (*plot.Plot,
 	}
 	p.Legend.Top = false
 	return p, nil
+}
+
+// plainTicks are the usual ones, with numbers that have no digits beyond their own.
+func plainTicks(from, to float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(from, to)
+	for i := range ticks {
+		if ticks[i].Label != "" { // minor ones have none
+			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'f', -1, 32)
+		}
+	}
+	return ticks
 }
