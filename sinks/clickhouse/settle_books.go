@@ -160,15 +160,15 @@ func (s *Store) countSlice(
 	where, places := inRanges(p.ranges)
 	took := "SELECT " + number + ", partition, offset, toInt8(outcome) AS outcome " +
 		"FROM taken_calls WHERE closed_at >= ? AND closed_at <= ? AND " + where + " AND " + p.slice()
-	places = slices.Concat(topics, []any{since.Time(), at.Time()}, places)
-	ids, more := p.deliveries("id_hash FROM deliveries")
+	tookArgs := slices.Concat(topics, []any{since.Time(), at.Time()}, places)
+	ids, idsArgs := p.deliveries("id_hash FROM deliveries")
 	if since == 0 { // of all calls that were ever taken
-		took, places = took+" AND id_hash IN ("+ids+")", append(places, more...)
+		took, tookArgs = took+" AND id_hash IN ("+ids+")", append(tookArgs, idsArgs...)
 	} else { // nearly all were taken at their places, and few ids are quickly looked for
-		ids, more = p.deliveries("id_hash, " + number + ", partition, offset FROM deliveries")
+		ids, idsArgs = p.deliveries("id_hash, " + number + ", partition, offset FROM deliveries")
 		ids = "SELECT id_hash FROM (" + ids + ") WHERE (topic_number, partition, offset) NOT IN " +
 			"(SELECT topic_number, partition, offset FROM (" + took + "))"
-		more = slices.Concat(topics, more, places)
+		idsArgs = slices.Concat(topics, idsArgs, tookArgs)
 	}
 	var terms []string
 	for _, t := range []string{charged, free, duplicate, quarantined, waiting, events} {
@@ -187,7 +187,7 @@ func (s *Store) countSlice(
 		LEFT ANY JOIN (` + took + `) AS w ON w.topic_number = d.topic_number
 			AND w.partition = d.partition AND w.offset = d.offset
 		GROUP BY d.topic, d.partition SETTINGS join_use_nulls = 0`
-	args = slices.Concat(more, []any{at.Time()}, args, places)
+	args = slices.Concat(idsArgs, []any{at.Time()}, args, tookArgs)
 	return s.each(ctx, "count the books", sql, args, func(rows driverRows) error {
 		var b settle.PartitionBooks
 		err := rows.Scan(&b.Topic, &b.Partition, &b.Data, &b.Aborted, &b.Control, &b.Compacted,
