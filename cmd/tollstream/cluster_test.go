@@ -39,8 +39,9 @@ func TestGeneratedOnCluster(t *testing.T) {
 	})
 	engines := w.sql(t, "SELECT groupUniqArray(engine) FROM system.tables "+
 		"WHERE database = 'clustered' AND engine != 'View'")
-	if rows := w.sql(t, "SELECT count() FROM clustered.call_copies"); engines != "['Distributed']" ||
-		rows != w.sql(t, "SELECT count() FROM clustered_local.call_copies") {
+	rows := w.sql(t, "SELECT count() FROM clustered.call_copies FINAL")
+	if engines != "['Distributed']" ||
+		rows != w.sql(t, "SELECT count() FROM clustered_local.call_copies FINAL") {
 		t.Errorf("the tables are %s, call_copies has %s rows", engines, rows)
 	}
 	w.checkRebuilt(t)
