@@ -156,7 +156,8 @@ func (s *sealer) window(calls int) settle.Window {
 		st.Barriers = append(st.Barriers, rows.Barrier{Topic: callsTopic, Partition: int32(p),
 			Low: first / 6, High: (first + int64(rowsFor(calls))) / 6})
 	}
-	return settle.Window{Settlement: st, Moment: m, DayEnd: (day + 1).At(0, shanghai)}
+	return settle.Window{Settlement: st, Moment: m, Since: closing.WindowStart(day, shanghai),
+		DayEnd: (day + 1).Start(shanghai)}
 }
 
 // measure asks what the closing of a day of so many calls asks, and adds the answers to the report.
@@ -168,14 +169,13 @@ func (s *sealer) measure(ctx context.Context, r *sealReport, calls int) error {
 		return err
 	}
 	candidates := 0
-	since := w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds())
 	list := []sealStep{
 		{"Missing", func() (int, error) {
 			missing, err := s.store.Missing(ctx, w.Settlement.Barriers)
 			return -len(missing), err
 		}},
 		{"TakenShort", func() (int, error) {
-			short, err := s.store.TakenShort(ctx, since, w.Moment.At-billing.Second)
+			short, err := s.store.TakenShort(ctx, w.Since, w.Moment.At-billing.Second)
 			return -len(short), err
 		}},
 		{"DifferingCopies", func() (int, error) {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tollstream/pipeline/catalog"
-	"tollstream/pipeline/settle"
 	"tollstream/pipeline/verify"
 	"tollstream/sinks/clickhouse"
 )
@@ -74,7 +73,7 @@ func verifyBill(
 		return err
 	}
 	account := id[:strings.LastIndexByte(id, '/')]
-	v, err := verify.New(ctx, s, cat, settle.TakeWindow)
+	v, err := verify.New(ctx, s, cat)
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func verifyBills(
 	ctx context.Context, s *clickhouse.Store, cat *catalog.Catalog, f clickhouse.BillFilter,
 	w, stderr io.Writer,
 ) error {
-	v, err := verify.New(ctx, s, cat, settle.TakeWindow)
+	v, err := verify.New(ctx, s, cat)
 	if err != nil {
 		return err
 	}

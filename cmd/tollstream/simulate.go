@@ -12,7 +12,6 @@ import (
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
-	"tollstream/pipeline/settle"
 	"tollstream/pipeline/simulate"
 	"tollstream/sinks/clickhouse"
 )
@@ -90,7 +89,7 @@ func (f *simulateFlags) run(
 	ctx context.Context, s *clickhouse.Store, cat *catalog.Catalog, days clickhouse.BillFilter,
 	w, stderr io.Writer,
 ) error {
-	sim, err := simulate.New(ctx, s, cat, settle.TakeWindow, days.From, days.To)
+	sim, err := simulate.New(ctx, s, cat, days.From, days.To)
 	if err != nil {
 		return fmt.Errorf("simulate: %w", err)
 	}

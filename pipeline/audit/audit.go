@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/closing"
 	"tollstream/pipeline/settle"
 	"tollstream/pipeline/stored"
 )
@@ -292,7 +293,7 @@ func (a *auditor) taken(ctx context.Context, chosen []stored.Settlement) error {
 // learnt of.
 func (a *auditor) window(at int) []stored.Barrier {
 	ranges := slices.Clone(a.done[at].Barriers)
-	since := a.done[at].ClosedAt - billing.Instant(settle.TakeWindow.Microseconds())
+	since := closing.WindowStart(a.done[at].Day, a.Zone)
 	for i := at - 1; i >= 0 && a.done[i].ClosedAt > since; i-- {
 		for _, b := range a.done[i].Barriers {
 			for k := range ranges {

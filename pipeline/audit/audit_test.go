@@ -216,7 +216,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%d named, %d missing\nhave %s\nwant %s", named, r.MissingRows(),
 			strings.Join(have, "\n     "), strings.Join(want, "\n     "))
 	}
-	// The closing of the fourth day looks back 60 hours, over two closings.
+	// The closing of the fourth day looks back to the day before, over two closings.
 	const window = "untaken before 2023-02-05T08:00:01+08:00, " +
 		"days before 2023-02-05T00:00:00+08:00 calls/0[10,12) calls/0[15,40) calls/1[10,20) " +
 		"events/0[10,40) calls#2/0[0,20)"

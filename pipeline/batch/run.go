@@ -1,8 +1,6 @@
 package batch
 
 import (
-	"time"
-
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/closing"
@@ -17,10 +15,6 @@ func Run(
 	always := func(billing.Instant) *catalog.Catalog { return cat }
 	return RunChanging(always, records, until, progress)
 }
-
-// lookBack is how long before its own time a closing still looks at copies of known accounts when
-// the catalogue has changed, as the stream's store does.
-const lookBack = billing.Instant(60 * time.Hour / time.Microsecond)
 
 // RunChanging is Run with a catalogue that changes: catalogAt says by which one a closing goes
 // (B26).
@@ -38,7 +32,7 @@ func RunChanging(
 	for ; m.At <= until; m = closing.MomentOf(cat, m.Day+1) {
 		if now := catalogAt(m.At); now != cat {
 			cat = now
-			b.UseCatalog(cat, m.At-lookBack)
+			b.UseCatalog(cat, closing.WindowStart(m.Day, cat.Settings.Zone))
 		}
 		for n < len(records) && records[n].Arrival.Appended < m.At {
 			b.Add(&records[n])

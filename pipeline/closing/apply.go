@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -31,6 +32,15 @@ func LastMomentBy(cat *catalog.Catalog, at billing.Instant) Moment {
 		return MomentOf(cat, m.Day-1)
 	}
 	return m
+}
+
+// WindowStart is the append time from which on the closing of a day looks at copies of accounts
+// that it knew: the day before begins then. A call lies at most 24 hours after its arrival (B7), so
+// one that arrived earlier was decided by the closing before; a broker's clock may step back by 32
+// hours. Days are what the store cuts copies by, so that two identical ones that it has merged
+// were both within the window or neither was.
+func WindowStart(day billing.Day, zone *time.Location) billing.Instant {
+	return (day - 1).Start(zone)
 }
 
 // closesMonth tells whether the moment also closes the month of its day.

@@ -41,7 +41,7 @@ var order = map[string][]string{
 	"usage":     {"accounts", "billing", "observe", "roster", "stored"},
 	"settle": {"accounts", "billing", "canonical", "catalog", "claim", "closing", "kafkalog",
 		"observe", "roster", "stored", "tagging"},
-	"audit":             {"billing", "settle", "stored"},
+	"audit":             {"billing", "closing", "settle", "stored"},
 	"remake":            {"batch", "billing", "catalog", "closing", "decode", "stored"},
 	"remake/remaketest": {"billing", "canonical", "catalog", "remake", "stored"},
 	"verify":            {"billing", "canonical", "catalog", "remake", "stored"},

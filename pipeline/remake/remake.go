@@ -50,22 +50,17 @@ type Call struct {
 // Closings are the closings of one store that are done. They are not safe for concurrent use.
 type Closings struct {
 	source   Source
-	window   time.Duration
 	done     []stored.Settlement
 	catalogs map[string]*catalog.Catalog
 }
 
-// Open reads which closings are done. The loaded catalogue serves the closings that it made. Window
-// is how long before its own time a closing still looks at copies of known accounts, the store's
-// business; it matters only where the catalogue has changed.
-func Open(
-	ctx context.Context, source Source, loaded *catalog.Catalog, window time.Duration,
-) (*Closings, error) {
+// Open reads which closings are done. The loaded catalogue serves the closings that it made.
+func Open(ctx context.Context, source Source, loaded *catalog.Catalog) (*Closings, error) {
 	done, err := source.ClosedSettlements(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Closings{source: source, window: window, done: done,
+	return &Closings{source: source, done: done,
 		catalogs: map[string]*catalog.Catalog{loaded.Digest: loaded}}, nil
 }
 

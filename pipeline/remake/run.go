@@ -35,7 +35,7 @@ func (r *run) close(ctx context.Context, k int, records seen) error {
 	}
 	other := r.plan.Other
 	if other == nil || m.Day <= r.plan.From {
-		r.use(own, billing.InstantOf(m.At.Time().Add(-r.closings.window)))
+		r.use(own, closing.WindowStart(m.Day, own.Settings.Zone))
 	}
 	if other != nil && m.Day == r.plan.From {
 		r.biller.KeepUntagged(m.Day)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tollstream/pipeline/billing"
+	"tollstream/pipeline/catalog"
 	"tollstream/pipeline/stored"
 )
 
@@ -118,6 +119,12 @@ func TestAddBooks(t *testing.T) {
 	}
 }
 
+// eventsLoop is a loop that knows the zone and the topic of account events.
+func eventsLoop() *Loop {
+	return New(Options{Events: "events",
+		Catalog: &catalog.Catalog{Settings: catalog.Settings{Zone: shanghai}}})
+}
+
 // TestProvable: a closing looks at what was appended in its window, and at every account event.
 // There is a closing a day of ten calls and one event, the first from call 80 and event 10 on.
 func TestProvable(t *testing.T) {
@@ -138,7 +145,7 @@ func TestProvable(t *testing.T) {
 		if _, err := fmt.Sscan(row, &before, &calls, &events, &fresh); err != nil {
 			t.Fatalf("%s: %v", row, err)
 		}
-		l := New(Options{Events: "events"})
+		l := eventsLoop()
 		var s stored.Settlement
 		for i := range before + 1 {
 			s = stored.Settlement{Day: first + billing.Day(i), Barriers: []stored.Barrier{
@@ -161,24 +168,21 @@ func TestProvable(t *testing.T) {
 	}
 }
 
-// TestProvableWindow: a closing that lies the window back exactly has seen what is older.
+// TestProvableWindow: a closing at the very start of the window has seen what is older.
 func TestProvableWindow(t *testing.T) {
-	of := func(at billing.Instant, low, high int64) stored.Settlement {
-		return stored.Settlement{ClosedAt: at,
-			Barriers: []stored.Barrier{{Topic: "calls", Low: low, High: high}}}
+	barriers := func(low, high int64) []stored.Barrier {
+		return []stored.Barrier{{Topic: "calls", Low: low, High: high}}
 	}
 	start := first.Start(shanghai)
-	window := billing.Instant(TakeWindow.Microseconds())
 	for _, x := range []struct {
-		after billing.Instant // of the closing before, until this one
-		want  int64
-	}{{window - 1, 10}, {window, 20}, {window + 1, 20}} {
-		l := New(Options{Events: "events"})
-		l.history = []stored.Settlement{of(start, 10, 20)}
-		s := of(start+x.after, 20, 30)
+		before billing.Instant // of the closing before, until the window begins
+		want   int64
+	}{{-1, 10}, {0, 20}, {1, 20}} {
+		l := eventsLoop()
+		l.history = []stored.Settlement{{ClosedAt: start - x.before, Barriers: barriers(10, 20)}}
+		s := stored.Settlement{Day: first + 1, Barriers: barriers(20, 30)}
 		if have := l.provable(&s); have[0].Low != x.want {
-			t.Errorf("%s after the closing before: from %d, want %d", x.after.Duration(), have[0].Low,
-				x.want)
+			t.Errorf("%d us before: from %d, want %d", x.before, have[0].Low, x.want)
 		}
 	}
 }

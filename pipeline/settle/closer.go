@@ -101,9 +101,10 @@ func (c *closer) run(ctx context.Context) (waitsFor string, err error) {
 }
 
 func (c *closer) window() Window {
+	zone := c.loop.cat.Settings.Zone
 	return Window{Settlement: c.settlement, Moment: c.moment,
-		DayEnd: (c.moment.Day + 1).Start(c.loop.cat.Settings.Zone), NewAccounts: c.newAccounts(),
-		First: len(c.loop.history) == 0, Gaps: c.loop.gaps}
+		Since: closing.WindowStart(c.moment.Day, zone), DayEnd: (c.moment.Day + 1).Start(zone),
+		NewAccounts: c.newAccounts(), First: len(c.loop.history) == 0, Gaps: c.loop.gaps}
 }
 
 // closeAccounts closes every account concerned. Its rows are seen once the closing is done.

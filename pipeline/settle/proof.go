@@ -14,12 +14,6 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// TakeWindow is how long before its own time a closing looks at copies of accounts that it knew:
-// calls lie at most 24 hours after their arrival (B7), so one that is older was decided by the
-// closing before; 36 hours more heal a broker's clock that stepped back. Copies of accounts that
-// were unknown are looked for by account, however old.
-const TakeWindow = 60 * time.Hour
-
 // namedMax bounds how many of the records that are missing are named in one message.
 const namedMax = 5
 
@@ -61,7 +55,7 @@ func (l *Loop) unproven(ctx context.Context, s *stored.Settlement) (string, erro
 
 // takenShort names a closing of which calls are gone that this one would take again.
 func (l *Loop) takenShort(ctx context.Context, s *stored.Settlement) (string, error) {
-	since := s.ClosedAt - billing.Instant(TakeWindow.Microseconds())
+	since := closing.WindowStart(s.Day, l.Catalog.Settings.Zone)
 	short, err := l.Store.TakenShort(ctx, since, s.ClosedAt-billing.Second)
 	if err != nil || len(short) == 0 {
 		return "", err
@@ -170,9 +164,10 @@ func observed(missing []Missing) []observe.Missing {
 // provable are the ranges whose records a closing can take or can learn from: those appended in its
 // window, and every account event, since who is who is folded from the first one on.
 func (l *Loop) provable(s *stored.Settlement) []stored.Barrier {
+	since := closing.WindowStart(s.Day, l.Catalog.Settings.Zone)
 	old := -1 // the last closing that lies before the window
 	for i := range l.history {
-		if l.history[i].ClosedAt.Time().Add(TakeWindow).After(s.ClosedAt.Time()) {
+		if l.history[i].ClosedAt > since {
 			break
 		}
 		old = i

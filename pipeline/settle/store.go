@@ -111,6 +111,7 @@ type Route struct{ AccountID, Main string }
 type Window struct {
 	Settlement  *stored.Settlement
 	Moment      closing.Moment
+	Since       billing.Instant // copies of known accounts count from here on (WindowStart)
 	DayEnd      billing.Instant // the first instant after the day that is closed
 	NewAccounts []string        // ids whose calls may have waited since long
 	First       bool            // the first closing looks at everything

@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -39,14 +38,13 @@ type Simulation struct {
 	last     billing.Instant
 }
 
-// New prepares a simulation of the closings of the days [from, to) with another catalogue. Window
-// is that of remake.Open. It refuses days that are not closed, and a catalogue whose periods, money
+// New prepares a simulation of the closings of the days [from, to) with another catalogue. It
+// refuses days that are not closed, and a catalogue whose periods, money
 // or calls could not be compared with theirs.
 func New(
-	ctx context.Context, source Source, other *catalog.Catalog, window time.Duration,
-	from, to billing.Day,
+	ctx context.Context, source Source, other *catalog.Catalog, from, to billing.Day,
 ) (*Simulation, error) {
-	closings, err := remake.Open(ctx, source, other, window)
+	closings, err := remake.Open(ctx, source, other)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -81,8 +80,7 @@ func simulated(
 	t *testing.T, m *remaketest.Memory, cat *catalog.Catalog, from, to int,
 ) ([]string, Totals) {
 	t.Helper()
-	s, err := New(t.Context(), m, cat, 60*time.Hour, billing.DateOf(2023, 2, from),
-		billing.DateOf(2023, 2, to))
+	s, err := New(t.Context(), m, cat, billing.DateOf(2023, 2, from), billing.DateOf(2023, 2, to))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +222,7 @@ func TestRefusals(t *testing.T) {
 			"C: {opened_from: 2023-01-04T00:00:00+08:00, cycle: monthly"), 1, 2,
 			[]string{"cohort C (daily)", "has C (monthly)"}},
 	} {
-		_, err := New(t.Context(), test.m, test.other, 60*time.Hour, billing.DateOf(2023, 2, test.from),
+		_, err := New(t.Context(), test.m, test.other, billing.DateOf(2023, 2, test.from),
 			billing.DateOf(2023, 2, test.to))
 		if err == nil {
 			t.Errorf("%s: not refused", test.name)

@@ -141,6 +141,10 @@ func (s *Store) Kinds(
 	return kinds, err
 }
 
+// windowMost is how much older than a copy another one can be that the same closing looks at: the
+// first closing after an arrival looks back two whole days and a part of one.
+const windowMost = 3 * 24 * billing.Hour
+
 func (t *tables) kindOf(d *stored.Delivery) settle.Kind {
 	switch {
 	case d.Outcome == stored.DeliveredQuarantined:
@@ -155,7 +159,7 @@ func (t *tables) kindOf(d *stored.Delivery) settle.Kind {
 			return settle.KindDuplicate
 		}
 	}
-	oldest := d.Arrival.Appended - windowLength
+	oldest := d.Arrival.Appended - windowMost
 	for _, rows := range t.deliveries {
 		for _, other := range rows {
 			if other.IDHash == d.IDHash && other.Arrival.Appended >= oldest &&

@@ -13,10 +13,6 @@ import (
 	"tollstream/pipeline/stored"
 )
 
-// windowLength is how long before its own time a closing looks at copies of accounts that it knew:
-// a day and the slack of sinks/clickhouse.
-const windowLength = (24 + 36) * billing.Hour
-
 // takeAfter is how long after its own time a closing looks at copies below its barriers.
 const takeAfter = 24 * billing.Hour
 
@@ -45,7 +41,6 @@ func (t *tables) copiesIn(w *settle.Window, visit func(*stored.Call)) {
 		return c != nil && c.Arrival.Offset < high[logOf(c.Arrival)] &&
 			c.Arrival.Appended < w.Moment.At+takeAfter
 	}
-	since := w.Moment.At - windowLength
 	for _, g := range t.groups {
 		if w.First {
 			if c := g.firstIn(0, endOfTime); below(c) {
@@ -53,13 +48,13 @@ func (t *tables) copiesIn(w *settle.Window, visit func(*stored.Call)) {
 			}
 			continue
 		}
-		if c := g.firstIn(since, endOfTime); below(c) {
+		if c := g.firstIn(w.Since, endOfTime); below(c) {
 			visit(c)
 		}
 		if !slices.Contains(w.NewAccounts, g.key.account) {
 			continue
 		}
-		if c := g.firstIn(0, since); below(c) {
+		if c := g.firstIn(0, w.Since); below(c) {
 			visit(c)
 		}
 	}
@@ -93,10 +88,9 @@ func (t *tables) competingCopies(w *settle.Window) []stored.Call {
 	for i := range out {
 		ids[out[i].CallID] = true
 	}
-	since := w.Moment.At - windowLength
 	for _, g := range t.groups {
 		at, voided := t.voided[voidedKey{g.key.account, g.key.callID, g.key.occurred}]
-		c := g.firstIn(0, since)
+		c := g.firstIn(0, w.Since)
 		if ids[g.key.callID] && voided && at < w.Moment.At && c != nil {
 			out = t.appendOpen(out, w, c)
 		}

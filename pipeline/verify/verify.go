@@ -4,7 +4,6 @@ package verify
 
 import (
 	"context"
-	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -27,11 +26,9 @@ type Verifier struct {
 	closings *remake.Closings
 }
 
-// New reads which closings are done; remake.Open has the meaning of loaded and window.
-func New(
-	ctx context.Context, source Source, loaded *catalog.Catalog, window time.Duration,
-) (*Verifier, error) {
-	closings, err := remake.Open(ctx, source, loaded, window)
+// New reads which closings are done; remake.Open has the meaning of loaded.
+func New(ctx context.Context, source Source, loaded *catalog.Catalog) (*Verifier, error) {
+	closings, err := remake.Open(ctx, source, loaded)
 	if err != nil {
 		return nil, err
 	}

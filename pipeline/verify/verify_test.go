@@ -3,7 +3,6 @@ package verify
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"tollstream/pipeline/billing"
 	"tollstream/pipeline/catalog"
@@ -47,7 +46,7 @@ func TestRecordsAreSeenByBarriers(t *testing.T) {
 	}
 	verify := func(s Selection) []Result {
 		t.Helper()
-		v, err := New(t.Context(), m, cat, 60*time.Hour)
+		v, err := New(t.Context(), m, cat)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -394,6 +394,7 @@ func (p *pair) FinishClosing(ctx context.Context, w settle.Window) (*settle.Book
 	})
 	if err == nil && !p.failed[w.Moment.At] {
 		p.failed[w.Moment.At] = true
+		merge(p.t, p.actual) // as ClickHouse may at any time
 		err = errors.New("once more, to see that a closing can be repeated")
 	}
 	return books, err

@@ -294,6 +294,10 @@ func (s *Store) unprovenSlice(ctx context.Context, p *proof) ([]settle.Missing, 
 	return out, err
 }
 
+// windowMost is how much older than a copy another one can be that the same closing looks at: the
+// first closing after an arrival looks back two whole days and a part of one (closing.WindowStart).
+const windowMost = 3 * 24 * billing.Hour
+
 // Kinds implements settle.Store.
 func (s *Store) Kinds(ctx context.Context, list []stored.Delivery) ([]settle.Kind, error) {
 	kinds := make([]settle.Kind, len(list))
@@ -310,7 +314,7 @@ func (s *Store) Kinds(ctx context.Context, list []stored.Delivery) ([]settle.Kin
 		default:
 			kinds[i] = settle.KindCall
 			calls[d.IDHash] = append(calls[d.IDHash], i)
-			oldest = min(oldest, d.Arrival.Appended-billing.Instant(settle.TakeWindow.Microseconds()))
+			oldest = min(oldest, d.Arrival.Appended-windowMost)
 		}
 	}
 	if len(calls) == 0 {

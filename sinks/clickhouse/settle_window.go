@@ -19,9 +19,10 @@ const takeAfter = 24 * billing.Hour
 
 // copiesIn selects from the copies that a closing may look at: below the barriers, and not so old
 // that an earlier closing must have decided them, save for accounts that it has just learnt of. The
-// age is asked before FINAL merges (PREWHERE), whatever ClickHouse has merged by itself: a copy is
-// seen whose first one is older. Where the call was taken it is left out by taken_calls; where
-// the first one was refused this one is judged anew. With hashes, only copies of ids with these.
+// age is asked before FINAL merges (PREWHERE), so that a copy is seen whose first one is older, and
+// the window begins with an append day, so that ClickHouse has not merged the two by itself. Where
+// the call was taken it is left out by taken_calls; where the first one was refused this one is
+// judged anew. With hashes, only copies of ids with these.
 func copiesIn(w settle.Window, columns, final string, hashes ...uint64) (string, []any) {
 	var logs []string
 	var highs []int64
@@ -41,7 +42,7 @@ func copiesIn(w settle.Window, columns, final string, hashes ...uint64) (string,
 	if w.First {
 		return from + prewhere(early) + below, append(of, logs, highs, until)
 	}
-	since := windowStart(w)
+	since := exactly(w.Since)
 	sql := from + prewhere(append(slices.Clone(early), "appended_at >= ?")) + below
 	args := slices.Concat(of, []any{since, logs, highs, until})
 	if len(w.NewAccounts) > 0 {
@@ -57,11 +58,6 @@ func prewhere(conditions []string) string {
 		return ""
 	}
 	return " PREWHERE " + strings.Join(conditions, " AND ")
-}
-
-// windowStart is the append time from which on a closing looks at copies of accounts that it knew.
-func windowStart(w settle.Window) string {
-	return exactly(w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds()))
 }
 
 // routesAt are the ids that a closing knows: those that it learnt of and those of closings before.
@@ -83,7 +79,7 @@ func competingCopies(w settle.Window, columns string, ids []uint64) (string, []a
 			WHERE appended_at < ? AND (account_id, occurred_at, call_id) IN (
 				SELECT account_id, occurred_at, call_id FROM voided_copies
 				WHERE closed_at < ? AND xxHash64(call_id) IN (?))`
-		args = append(args, windowStart(w), w.Moment.At.Time(), ids)
+		args = append(args, exactly(w.Since), w.Moment.At.Time(), ids)
 	}
 	at := w.Moment.At.Time()
 	return untakenOf(copies, "?", columns), append(args, at, at, ids)

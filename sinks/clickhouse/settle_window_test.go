@@ -15,7 +15,8 @@ import (
 // windowOfDay is the window of a day's closing over everything in the logs.
 func windowOfDay(day billing.Day) settle.Window {
 	moment := closing.Moment{Day: day, At: (day + 1).At(8*3600e9, shanghai)}
-	return settle.Window{Moment: moment, DayEnd: (day + 1).Start(shanghai),
+	return settle.Window{Moment: moment, Since: closing.WindowStart(day, shanghai),
+		DayEnd: (day + 1).Start(shanghai),
 		Settlement: &stored.Settlement{Day: day, ClosedAt: moment.At, Barriers: []stored.Barrier{
 			{Topic: "faceid.calls", Partition: 3, High: 100}}}}
 }
@@ -73,13 +74,12 @@ func TestLastSecondOfADay(t *testing.T) {
 	s := newStore(t)
 	midnight := at(t, "2026-03-02T00:00:00+08:00")
 	w := windowOfDay(billing.DayOf(midnight, shanghai) - 1)
-	since := w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds())
 	instants := []billing.Instant{midnight - 1, midnight - billing.Second + 1, midnight}
 	for i, occurred := range instants {
 		write(t, s, batchOf(call("c"+string(rune('1'+i)), "acme", occurred, midnight, int64(i))))
 	}
-	for i, appended := range []billing.Instant{since - billing.Millisecond, since} {
-		write(t, s, batchOf(call("old"+string(rune('1'+i)), "acme", since, appended, int64(10+i))))
+	for i, appended := range []billing.Instant{w.Since - billing.Millisecond, w.Since} {
+		write(t, s, batchOf(call("old"+string(rune('1'+i)), "acme", w.Since, appended, int64(10+i))))
 	}
 	routes := []settle.Route{{AccountID: "acme", Main: "acme"}}
 	if err := s.SaveRoutes(t.Context(), w.Moment.At-24*billing.Hour, routes); err != nil {
@@ -92,15 +92,15 @@ func TestLastSecondOfADay(t *testing.T) {
 	}
 }
 
-// TestLaterCopyIsSeen: a copy within the window is seen whose first one, identical, is older, be it
-// of the same append day and merged with it. It is judged anew if the first one was refused.
+// TestLaterCopyIsSeen: a copy within the window is seen whose first one, identical, is older, even
+// by a millisecond, whatever ClickHouse has merged. It is judged anew if the first one was refused.
 func TestLaterCopyIsSeen(t *testing.T) {
 	s := newStore(t)
 	w := windowOfDay(billing.DayOf(at(t, "2026-03-04T10:00:00+08:00"), shanghai))
-	since := w.Moment.At - billing.Instant(settle.TakeWindow.Microseconds())
-	occurred := since - 2*billing.Hour
-	write(t, s, batchOf(call("c1", "acme", occurred, since-billing.Hour, 0)))
-	write(t, s, batchOf(call("c1", "acme", occurred, since+billing.Hour, 1)))
+	occurred := w.Since - 2*billing.Hour
+	write(t, s, batchOf(call("c1", "acme", occurred, w.Since-billing.Millisecond, 0)))
+	write(t, s, batchOf(call("c1", "acme", occurred, w.Since, 1)))
+	merge(t, s)
 	routes := []settle.Route{{AccountID: "acme", Main: "acme"}}
 	if err := s.SaveRoutes(t.Context(), w.Moment.At-24*billing.Hour, routes); err != nil {
 		t.Fatal(err)

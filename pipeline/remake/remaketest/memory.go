@@ -92,7 +92,7 @@ func (m *Memory) CloseDays(cat *catalog.Catalog, first, last int) {
 
 // Keep makes the closings for some accounts and keeps their bills and states as stored ones.
 func (m *Memory) Keep(ctx context.Context, accounts ...string) error {
-	closings, err := remake.Open(ctx, m, m.Catalogs[0], 60*time.Hour)
+	closings, err := remake.Open(ctx, m, m.Catalogs[0])
 	if err != nil {
 		return err
 	}
