@@ -35,6 +35,13 @@ func (o *outlet) Write(p []byte) (int, error) {
 	return o.Buffer.Write(p)
 }
 
+// has tells whether something came out already.
+func (o *outlet) has(text string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Contains(o.String(), text)
+}
+
 // run runs a command line that is to end with a status.
 func (o *outlet) run(status int, args ...string) {
 	o.t.Helper()
@@ -153,9 +160,10 @@ func TestSecretsOfARunningPipeline(t *testing.T) {
 	out.visit("http://" + s.server.Addr())
 	w.servers.clickhouse.Kill()
 	w.send(t, w.cfg.Kafka.Topics.Calls[0], "{", "2023-02-03T10:00:00+08:00")
-	eventually(t, "readiness names the server that is away", func() (bool, string) {
+	eventually(t, "readiness and ingest name the server that is away", func() (bool, string) {
 		said := out.readiness("http://" + s.server.Addr())
-		return strings.Contains(said, "ClickHouse at ") && strings.Contains(said, "not reachable"), said
+		return out.has("ingest waits") && strings.Contains(said, "ClickHouse at ") &&
+			strings.Contains(said, "not reachable"), said
 	})
 	out.visit("http://" + s.server.Addr())
 	out.check("ingest waits", "not reachable", "tollstream_", "the store does not answer")
