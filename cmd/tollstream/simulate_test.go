@@ -51,11 +51,13 @@ func (w *testWorld) simulateJSON(
 func (w *testWorld) contents(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, table := range strings.Fields(w.sql(t, "SELECT name FROM system.tables WHERE database = "+
-		"currentDatabase() AND engine LIKE 'Replacing%MergeTree'")) {
+	tables := w.sql(t, "SELECT name, if(engine LIKE '%Replacing%', 'FINAL', '') FROM system.tables "+
+		"WHERE database = currentDatabase() AND engine LIKE '%MergeTree'")
+	for line := range strings.Lines(tables) {
+		table, final, _ := strings.Cut(strings.TrimRight(line, "\n"), "\t")
 		out[table] = w.sql(t, "SELECT count(), groupBitXor(cityHash64(toString(tuple(*)))), "+
 			"(SELECT max(max_block_number) FROM system.parts WHERE active AND "+
-			"database = currentDatabase() AND table = '"+table+"') FROM "+table+" FINAL")
+			"database = currentDatabase() AND table = '"+table+"') FROM "+table+" "+final)
 	}
 	return out
 }
